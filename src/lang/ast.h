@@ -132,6 +132,9 @@ struct expr {
   struct sym_local *local;   /* E_SYM */
   struct sym_func *func;     /* E_CALL */
   const struct builtin *builtin; /* E_OP; E_CALL becomes E_OP for a built-in */
+  s64 imm, imm2;             /* E_OP: the instruction's immediates */
+  const struct ir_flags *flags;   /* E_OP: FLAGS_STR, ENUM_STR */
+  const struct ir_strtab *strtab; /* E_OP without builtin: table lookup of args[0] */
 };
 
 /* ---- statements ------------------------------------------------------------ */

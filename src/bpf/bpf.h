@@ -1,0 +1,95 @@
+/* The BPF executor's parts and what passes between them:
+ *   gen.c    IR to BPF instructions with relocations (struct bpf_unit)
+ *   link.c   adds the runtime functions a unit calls, resolves relocations, makes BTF
+ *   load.c   maps, programs, verifier log
+ *   exec.c   struct executor: attach, run, rings  */
+#ifndef STAP_BPF_BPF_H
+#define STAP_BPF_BPF_H
+
+#include <linux/bpf.h>
+
+#include "ir/ir.h"
+#include "session/exec.h"
+
+enum bpf_reloc_kind {
+  REL_MAP,      /* ld_imm64: fd of map `index` */
+  REL_MAPVAL,   /* ld_imm64: address of byte `offset` of map `index`'s only value */
+  REL_RT,       /* call: runtime function `name` */
+  REL_SUB,      /* call: sub `index` of the unit */
+  REL_SUBPTR,   /* ld_imm64: address of sub `index` (a callback) */
+};
+struct bpf_reloc {
+  u32 insn;             /* its index in the sub */
+  enum bpf_reloc_kind kind;
+  u32 index, offset;
+  const char *name;
+};
+struct bpf_sub {        /* a BPF subprogram */
+  const char *name;
+  VEC(struct bpf_insn) insns;
+  VEC(struct bpf_reloc) relocs;
+  bool global;          /* verified once by its BTF signature: (frame *, scalars…) -> scalar */
+  bool callback;        /* static, of (u64 index, void *ctx) -> long, for bpf_loop */
+  u32 nargs;            /* global: incl. the frame in R1 (when takes_frame) */
+  bool takes_frame;
+};
+struct bpf_mapdef {
+  const char *name;
+  enum bpf_map_type type;
+  u32 key_size, value_size, max_entries, flags;
+  int fd;               /* after loading */
+  const void *init;     /* contents of a one-entry array, or NULL; init_len bytes */
+  u32 init_len;
+};
+/* Well-known maps come first in image->maps. */
+enum bpf_map_id { BMAP_STATE, BMAP_FRAMES, BMAP_SLOTS, BMAP_RODATA, BMAP_GLOBALS, BMAP_RING,
+                  BMAP_CTL, BMAP_FIRST_FREE };
+
+struct bpf_unit {       /* one program to load */
+  const char *name;     /* at most 15 bytes for the kernel */
+  enum bpf_prog_type type;
+  u32 expected_attach_type;
+  u32 attach_btf_id;
+  u32 flags;            /* BPF_F_SLEEPABLE … */
+  VEC(struct bpf_sub *) subs; /* [0] is the entry point */
+  VEC(struct ir_probe *) probes; /* whose handlers it runs */
+  int fd;               /* after loading */
+};
+struct bpf_image {
+  struct arena *a;
+  struct ir_module *m;
+  VEC(struct bpf_mapdef) maps;
+  VEC(struct bpf_unit *) units;
+  VEC(struct rt_site) sites;
+  u32 frame_size;       /* bytes of one frame; multiple of 8 */
+  u32 rodata_size;      /* power of two */
+  u32 maxstringlen;
+  u32 nslots;           /* frames per CPU */
+};
+
+/* gen.c.  NULL after reporting what BPF can't do. */
+struct bpf_image *bpf_gen(struct arena *a, struct ir_module *m, const struct run_options *o,
+                          struct diag *d);
+
+/* link.c: a unit's subs and the runtime functions they reach, laid out as one program.  */
+struct bpf_linked {
+  VEC(struct bpf_insn) insns;
+  VEC(u32) func_start;  /* first instruction of each function */
+  VEC(u32) func_btf;    /* its BTF FUNC type id */
+  struct btf *btf;      /* libbpf; freed by bpf_linked_free */
+  int btf_fd;           /* -1 until load */
+};
+/* Map fds must be open.  Returns NULL after reporting an unknown runtime function (a bug). */
+struct bpf_linked *bpf_link(struct bpf_image *img, struct bpf_unit *u, struct diag *d);
+void bpf_linked_free(struct bpf_linked *l);
+
+/* load.c.  0 or -1 after reporting (errno, what to do; with -vv the verifier's log). */
+int bpf_load_maps(struct bpf_image *img, struct diag *d);
+int bpf_load_unit(struct bpf_image *img, struct bpf_unit *u, struct diag *d, u32 verbose);
+void bpf_unload(struct bpf_image *img); /* closes every fd */
+
+/* disasm.c: for --dump=bpf and tests. */
+void bpf_print_unit(struct strbuf *b, const struct bpf_unit *u);
+void bpf_print_insns(struct strbuf *b, const struct bpf_insn *insns, u32 n);
+
+#endif

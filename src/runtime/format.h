@@ -1,0 +1,24 @@
+/* Turning printf arguments, errors and histograms into text, for the session and the user
+ * executor.  The conversions themselves (rt_conv.h) are the code that SPRINT runs in BPF.  */
+#ifndef STAP_RUNTIME_FORMAT_H
+#define STAP_RUNTIME_FORMAT_H
+
+#include "ir/ir.h"
+
+struct fmt_arg {
+  s64 num;
+  const char *str;
+  u32 len;
+};
+/* Renders one print call. `args` has fmt->nargs entries.  %m and %M arguments come as strings
+ * (the memory read by the handler).  */
+void fmt_render(struct strbuf *out, const struct ir_fmt *fmt, const struct fmt_arg *args);
+/* Decodes a record's items (runtime/abi.h) and renders it; false when the record is
+ * malformed.  */
+struct rt_site;
+bool fmt_record(struct strbuf *out, const struct rt_site *site, const void *items, u32 len);
+/* A histogram as SystemTap prints it. */
+void hist_render(struct strbuf *out, const struct hist *h, const s64 *bucket, u32 n);
+u32 hist_buckets(const struct hist *h); /* how many buckets it keeps */
+
+#endif

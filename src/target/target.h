@@ -1,0 +1,59 @@
+/* What is being traced: the running kernel's types (BTF), tracepoints and features.
+ * Everything is read lazily: hello world opens none of it.  */
+#ifndef STAP_TARGET_TARGET_H
+#define STAP_TARGET_TARGET_H
+
+#include "base/base.h"
+
+struct btf; /* libbpf */
+
+struct target {
+  struct arena *a;
+  struct btf *btf;         /* NULL until target_btf() */
+  bool btf_tried;
+  const char *btf_error;   /* why there is none */
+  const char *release;     /* uname -r */
+  void *priv;              /* target.c's own: tracepoint lists … */
+};
+struct target *target_new(struct arena *a);
+void target_free(struct target *t);
+/* The kernel's BTF (/sys/kernel/btf/vmlinux), or NULL with t->btf_error set. */
+struct btf *target_btf(struct target *t);
+
+/* Raw tracepoints of the running kernel, from BTF's btf_trace_NAME typedefs. */
+u32 target_tracepoints(struct target *t, const char *const **names); /* sorted */
+/* BTF id of the tracepoint's function prototype (its first parameter is the void *__data), or 0. */
+u32 target_tracepoint_proto(struct target *t, const char *name);
+
+/* A typed place in kernel memory while `$a->b[i]` is resolved. */
+struct ctype {
+  u32 id;                  /* BTF type id, modifiers and typedefs kept */
+};
+/* Type's spelling as -L shows it: "struct task_struct *", "long int", "char const *". */
+const char *target_type_name(struct target *t, u32 id);
+/* Strips typedefs, const, volatile, restrict, type tags. */
+u32 target_type_strip(struct target *t, u32 id);
+/* Struct, union, enum or typedef of that name ("struct foo", "foo", "union x"); 0: none. */
+u32 target_type_find(struct target *t, const char *name);
+struct cmember {
+  u32 type;                /* BTF id */
+  u32 bit_off, bit_size;   /* bit_size != 0: a bit-field */
+};
+/* Member of a struct or union, looked up through anonymous members.  False: none; *similar then
+ * may hold near names.  */
+bool target_member(struct target *t, u32 type, const char *name, struct cmember *m,
+                   const char **similar);
+/* Value of an enumerator, or the name of the enumerator of an enum type with a value. */
+bool target_enumerator(struct target *t, const char *name, s64 *value);
+const char *target_enumname(struct target *t, u32 type, s64 value);
+s64 target_kconfig(struct target *t, const char *name, const char **value);
+
+/* What the running kernel and this process's capabilities allow. */
+struct features {
+  bool bpf;                /* programs can be loaded at all */
+  int bpf_errno;           /* why not */
+  bool has_cap_bpf, has_cap_perfmon, has_cap_sys_admin;
+};
+void target_features(struct target *t, struct features *f);
+
+#endif

@@ -28,6 +28,7 @@ struct run_options {
   u32 verbose;
   u32 rotate_mb, rotate_n; /* -S */
   bool color;
+  bool no_warnings;       /* -w: of the run, too */
 };
 
 /* An executor runs handlers.  All functions return 0 or -1 after reporting to diag.  */
@@ -57,6 +58,11 @@ struct executor {
                      void (*visit)(void *arg, const struct ir_val *keys, const struct ir_val *val,
                                    const struct rt_stat *stat));
   void (*free)(struct executor *x);
+  /* Makes a drain() that is blocked now, or the next one, return at once.  Any thread.
+   * NULL: the session calls drain() with short timeouts.  */
+  void (*wake)(struct executor *x);
+  /* -t: hits and total run time of an event-driven probe; false: not known. NULL: none are. */
+  bool (*timing)(struct executor *x, const struct ir_probe *p, u64 *hits, u64 *ns);
 };
 struct executor *bpf_executor_new(struct arena *a);
 struct executor *user_executor_new(struct arena *a);
@@ -64,9 +70,15 @@ struct executor *user_executor_new(struct arena *a);
 /* Called by executors (thread-safe): one data record's items; one control record. */
 void session_record(struct session *s, u32 site, const void *items, u32 len);
 void session_control(struct session *s, const struct rt_ctl *c);
+/* Text for the output, in order with the records (log() of the user runtime). */
+void session_text(struct session *s, const char *text, u32 len);
 
-/* Runs the module to its end.  Returns the exit status of stap. */
-int session_run(struct arena *a, struct ir_module *m, struct executor *x,
-                const struct run_options *o, struct diag *d);
+/* Passes 4 and 5.  session_load() has the executor make and load its programs; NULL after
+ * reporting.  session_run() runs the module to its end and returns the exit status of stap;
+ * session_free() also frees what the executor holds.  */
+struct session *session_load(struct arena *a, struct ir_module *m, struct executor *x,
+                             const struct run_options *o, struct diag *d);
+int session_run(struct session *s);
+void session_free(struct session *s);
 
 #endif

@@ -106,6 +106,8 @@ struct elab {
   s64 target_pid;             /* -x / -c, 0: none */
   u32 defined_depth;          /* > 0: inside @defined; report nothing */
   struct probe_inst *cur;     /* probe whose body is being resolved, or NULL */
+  const struct point_part *why_part; /* set by a family's expand() beside *why: the part at fault */
+  struct elab_state *st;      /* pass 2's own (elaborate/state.h) */
 };
 
 /* Runs pass 2 over the user's script.  NULL when errors were reported. */

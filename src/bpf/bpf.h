@@ -18,11 +18,18 @@ enum bpf_reloc_kind {
   REL_SUB,      /* call: sub `index` of the unit */
   REL_SUBPTR,   /* ld_imm64: address of sub `index` (a callback) */
 };
+/* What a call of a runtime template fills in; each different one gets a copy of the function
+ * (rt.h says which functions are templates).  */
+struct bpf_rt_params {
+  u32 map[2];           /* indices of the image's maps */
+  s32 c[4];
+};
 struct bpf_reloc {
   u32 insn;             /* its index in the sub */
   enum bpf_reloc_kind kind;
   u32 index, offset;
   const char *name;
+  const struct bpf_rt_params *params; /* REL_RT of a template */
 };
 struct bpf_sub {        /* a BPF subprogram */
   const char *name;

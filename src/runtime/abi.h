@@ -25,7 +25,8 @@ struct rt_frame {
   __u32 match_n;              /* groups of the last =~ */
   __u32 match[20];            /* start, end offsets of group 0..9; ~0: unset */
   __u32 match_str;            /* offset of the copy of the subject, or 0 */
-  __u32 pad[12];
+  __u32 may_wait;             /* a full data ring: wait for the reader */
+  __u32 pad[11];
 };
 enum { RT_FRAME_HEADER = 192, RT_ERR_DYNAMIC = 0xffffffff };
 _Static_assert(sizeof(struct rt_frame) == RT_FRAME_HEADER, "frame header size");
@@ -58,7 +59,8 @@ struct rt_state {
   __u64 boot_to_wall_ns;   /* CLOCK_REALTIME - CLOCK_MONOTONIC at start */
   __u64 maxerrors;
   __u64 stp_pid;
-  __u64 tsc_unused;
+  __u32 reader_sleeps;      /* the session waits to be woken: submit with FORCE_WAKEUP */
+  __u32 pad;
 };
 
 /* ---- records ------------------------------------------------------------------
@@ -93,5 +95,13 @@ struct rt_stat {
   __s64 bucket[];
 };
 enum { RT_HIST_LOG_BUCKETS = 128 };
+
+/* ---- foreach ------------------------------------------------------------------------
+ * What is sorted: ascending by key, then by seq (the insertion number).  */
+struct rt_sort_entry {
+  __u64 key;
+  __u64 seq;
+  __u64 idx;               /* entry of the snapshot */
+};
 
 #endif

@@ -61,29 +61,19 @@ const struct syscall_kind_info syscall_kinds[SYSCALL_KINDS] = {
 
 #define P(arg) {arg, -1, 0},
 #define PW(arg, other, mask) {arg, other, mask},
-#define PIECES(...)                                                                                \
-  (const struct syscall_piece[])                                                                   \
-  {                                                                                                \
-    __VA_ARGS__                                                                                    \
-    {                                                                                              \
-      -1, -1, 0                                                                                    \
-    }                                                                                              \
-  }
+#define LIST(type, ...) (const struct type[]){__VA_ARGS__}
+#define PIECES(...) LIST(syscall_piece, __VA_ARGS__{-1, -1, 0})
 #define ALL NULL
 
+#define VARS(...) LIST(syscall_var, __VA_ARGS__{.name = NULL})
+#define RVARS VARS
 static const struct syscall_var return_vars[] = {NR NAME RETVAL RETSTR{.name = NULL}};
 #define DEFAULT return_vars
-#define RVARS(...)                                                                                 \
-  (const struct syscall_var[])                                                                     \
-  {                                                                                                \
-    __VA_ARGS__                                                                                    \
-    {                                                                                              \
-      .name = NULL                                                                                 \
-    }                                                                                              \
-  }
 
-#define CALL(nr, name, probe, label, kfunc, ret, args, vars, pieces, rvars)                        \
-  {nr, #name, probe, label, kfunc, RET_##ret, {args}, RVARS(vars), rvars, pieces},
+#define CALLAS(nr, name, probe, label, kfunc, ret, args, vars, pieces, rvars)                      \
+  {nr, #name, probe, label, kfunc, RET_##ret, {args}, VARS(vars), rvars, pieces},
+#define CALL(nr, name, ret, args, vars, pieces, rvars)                                             \
+  {nr, #name, #name, #name, #name, RET_##ret, {args}, VARS(vars), rvars, pieces},
 const struct syscall_row syscall_rows[] = {
 #include "probe/syscalls.def"
 };

@@ -32,8 +32,9 @@ enum syscall_kind {
 /* Shown when (rest & mask) == value, where rest is what of the argument no entry has matched
  * yet; then the mask's bits are gone from rest.  A one-bit flag has mask == value; a field
  * (O_RDONLY, MAP_SHARED) has the field's mask.  Of a field's entries the one with value 0 comes
- * first.  In an enum's table every mask is all ones.  Flags are looked up in the argument cut to
- * 32 bits without sign, unless it is W_64; enums in the argument cut to its width.  */
+ * first.  In an enum's table every mask is all ones.  An argument's bits beyond its width are
+ * cut off before it is shown; as flags, and by the conversions %u %x %o, a W_S32 one is shown
+ * without sign.  */
 struct syscall_value {
   u64 mask, value;
   const char *name;
@@ -68,7 +69,7 @@ struct syscall_arg {
 enum syscall_var_kind {
   SV_NUM,    /* long: argument `arg`, cut to its width */
   SV_TEXT,   /* string: argument `arg` shown by `kind` */
-  SV_PLAIN,  /* string: the user string at `arg`, not quoted */
+  SV_PLAIN,  /* string: the user string (or SC_BUFFER's bytes) at `arg`, not quoted */
   SV_CONST,  /* long: `num`, where one probe stands for an old and a new form of a call */
   SV_EMPTY,  /* string: "", likewise */
   SV_LOAD32, /* long: the 32-bit integer at user address `arg` + `num`, 0 when unreadable */

@@ -77,6 +77,22 @@ static void test_kinds(void)
   }
 }
 
+/* A value that an argument of this width can't have would never be named. */
+static bool fits(u64 value, enum syscall_width w)
+{
+  switch (w) {
+  case W_S32:
+    return (s64)value == (s32)value;
+  case W_U32:
+    return value == (u32)value;
+  case W_U16:
+    return value == (u16)value;
+  case W_64:
+    return true;
+  }
+  return false;
+}
+
 static void test_vars(const struct syscall_row *r, const struct syscall_var *vars)
 {
   u32 nargs = syscall_nargs(r);
@@ -118,10 +134,14 @@ static void test_rows(void)
         continue;
       CHECK(syscall_arg_index(r, a->name) == (int)k, "%s: two arguments %s", r->name, a->name);
       CHECK(!strchr(a->ctype, '*') || a->width == W_64, "%s: width of %s", r->name, a->name);
-      bool buf = syscall_kinds[a->kind].class == SC_BUFFER;
+      const struct syscall_kind_info *kind = &syscall_kinds[a->kind];
+      for (u32 m = 0; kind->class == SC_ENUM && m < kind->values->n; m++)
+        CHECK(fits(kind->values->v[m].value, a->width), "%s: %s can't be %s", r->name, a->name,
+              kind->values->v[m].name);
+      bool buf = kind->class == SC_BUFFER;
       CHECK(buf ? a->len_arg >= 0 && (u32)a->len_arg < n : a->len_arg == -1, "%s: length of %s",
             r->name, a->name);
-      if (syscall_kinds[a->kind].class == SC_STRING || buf)
+      if (kind->class == SC_STRING || buf)
         CHECK(strstr(a->ctype, "char *") || strstr(a->ctype, "void *"), "%s: \"%s\" %s", r->name,
               a->ctype, a->name);
     }

@@ -21,6 +21,8 @@ struct probe_family {
   /* First components it answers to ("begin", "kernel"), NULL-terminated; several families may
    * share a head ("kernel"): each is asked.  Used for suggestions too.  */
   const char *const *heads;
+  /* Its forms as --dump-probe-types lists them ("timer.ms(number)"), NULL-terminated; may be NULL. */
+  const char *const *types;
   /* Expands a point (its names and string arguments may hold wildcards) into instances:
    * fills point, pp, kind and what the kind needs, appended to `out`; body, cond, chain are the
    * caller's.  Returns how many; 0 when nothing matches, then *why may be set to a message

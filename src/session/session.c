@@ -121,11 +121,17 @@ static void say(struct session *s, const char *kind, const char *fmt, ...)
   sb_free(&b);
 }
 
+/* Handlers read the phase. */
+static void set_phase(struct session *s, enum rt_phase phase)
+{
+  __atomic_store_n(&s->x->state->phase, (u32)phase, __ATOMIC_RELEASE);
+}
+
 static void stop(struct session *s, u32 why)
 {
   atomic_fetch_or(&s->stop, why);
   if (why & (STOP_ERROR | STOP_BROKEN))
-    s->x->state->phase = RT_STOPPING;
+    set_phase(s, RT_STOPPING);
   u64 one = 1;
   if (write(s->wake_fd, &one, sizeof(one)) < 0)
     return; /* only when the counter is full: main is awake */
@@ -720,7 +726,7 @@ static void run_middle(struct session *s)
 {
   if (s->x->rearm && s->has_conditions)
     s->x->rearm(s->x);
-  s->x->state->phase = RT_RUNNING;
+  set_phase(s, RT_RUNNING);
   if (s->cmd.pid)
     release_command(s);
   main_loop(s);
@@ -741,11 +747,11 @@ int session_run(struct session *s)
   run_begin(s);
   if (!atomic_load(&s->stop))
     run_middle(s);
-  x->state->phase = RT_STOPPING;
+  set_phase(s, RT_STOPPING);
   if (x->detach)
     x->detach(x);
   run_end(s);
-  x->state->phase = RT_DONE;
+  set_phase(s, RT_DONE);
   drain_stop(s);
   report_timing(s);
   queue_close(&s->queue);

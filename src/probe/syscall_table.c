@@ -109,6 +109,24 @@ const struct syscall_row *syscall_next(const char *probe, const struct syscall_r
   return NULL;
 }
 
+bool syscall_in_kernel(const struct syscall_row *row, u32 kernel)
+{
+  /* The calls that are younger than 6.1, the oldest kernel that is supported. */
+  static const struct {
+    u32 first, last, since;
+  } young[] = {
+      {335, 335, SYSCALL_KERNEL(6, 11)}, {336, 336, SYSCALL_KERNEL(6, 18)},
+      {451, 451, SYSCALL_KERNEL(6, 5)},  {452, 453, SYSCALL_KERNEL(6, 6)},
+      {454, 456, SYSCALL_KERNEL(6, 7)},  {457, 461, SYSCALL_KERNEL(6, 8)},
+      {462, 462, SYSCALL_KERNEL(6, 10)}, {463, 466, SYSCALL_KERNEL(6, 13)},
+      {467, 467, SYSCALL_KERNEL(6, 15)}, {468, 469, SYSCALL_KERNEL(6, 17)},
+  };
+  for (u32 i = 0; i < ARRAY_SIZE(young); i++)
+    if (row->nr >= young[i].first && row->nr <= young[i].last)
+      return kernel >= young[i].since;
+  return row->kfunc != NULL;
+}
+
 u32 syscall_nargs(const struct syscall_row *row)
 {
   u32 n = 0;

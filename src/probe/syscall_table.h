@@ -104,7 +104,7 @@ struct syscall_row {
   const char *name;    /* as in asm/unistd.h: "pread64" */
   const char *probe;   /* syscall.PROBE, "pread"; rows may share it (pipe and pipe2) */
   const char *label;   /* value of the script variable `name` */
-  const char *kfunc;   /* __x64_sys_KFUNC, sys_enter_KFUNC; NULL: no kernel since 6.18 has it */
+  const char *kfunc;   /* __x64_sys_KFUNC, sys_enter_KFUNC; NULL: the number is not in use */
   enum syscall_ret ret;
   struct syscall_arg args[SYSCALL_MAX_ARGS]; /* up to the first without name */
   const struct syscall_var *vars;  /* entry probe's, in the order of -L; ends with name NULL */
@@ -120,6 +120,9 @@ const struct syscall_row *syscall_by_number(u32 nr);
 /* Rows of syscall.PROBE, by number: start with prev NULL, go on with what was returned until
  * NULL.  A kernel name that is no probe's ("pread64") finds its row too.  */
 const struct syscall_row *syscall_next(const char *probe, const struct syscall_row *prev);
+/* Does the kernel of this version have the call (unless built without it)?  */
+#define SYSCALL_KERNEL(major, minor) ((u32)(major) << 16 | (minor))
+bool syscall_in_kernel(const struct syscall_row *row, u32 kernel);
 /* Variable of the entry (or return) probe by name, hidden ones included; NULL: none. */
 const struct syscall_var *syscall_var(const struct syscall_row *row, bool is_return,
                                       const char *name);

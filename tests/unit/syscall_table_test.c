@@ -181,6 +181,24 @@ static void test_shared_probes(void)
   CHECK(!syscall_by_number(400) && !syscall_by_number(~0u), "a row for a number that is none");
 }
 
+static void test_kernels(void)
+{
+  u32 old = 0, new = 0;
+  for (u32 i = 0; i < syscall_nrows; i++) {
+    const struct syscall_row *r = &syscall_rows[i];
+    bool in_old = syscall_in_kernel(r, SYSCALL_KERNEL(6, 1));
+    bool in_new = syscall_in_kernel(r, SYSCALL_KERNEL(6, 18));
+    CHECK(!in_old || in_new, "%s: in 6.1, not in 6.18", r->name);
+    CHECK(in_new == (r->kfunc != NULL), "%s: in 6.18 or not", r->name);
+    old += in_old;
+    new += in_new;
+  }
+  CHECK(new == old + 21, "%u calls in 6.18, %u in 6.1", new, old);
+  const struct syscall_row *r = syscall_next("cachestat", NULL);
+  CHECK(!syscall_in_kernel(r, SYSCALL_KERNEL(6, 4)), "cachestat before 6.5");
+  CHECK(syscall_in_kernel(r, SYSCALL_KERNEL(6, 5)), "no cachestat in 6.5");
+}
+
 static void describe(struct strbuf *b, const char *probe, bool is_return)
 {
   sb_reset(b);
@@ -250,6 +268,7 @@ int main(int argc, char **argv)
   test_kinds();
   test_rows();
   test_shared_probes();
+  test_kernels();
   test_open();
   test_signatures(argc > 1 ? argv[1] : "tests/data/syscall_signatures.txt");
   if (failures)

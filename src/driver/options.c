@@ -600,18 +600,23 @@ static int parse_rc(struct options *o, struct arena *a, const char *self)
   for (char *p = text; *p; p++)
     if (*p == '\n')
       *p = ' ';
-  wordexp_t w = {.we_offs = 1};
-  if (wordexp(text, &w, WRDE_NOCMD | WRDE_DOOFFS)) {
+  wordexp_t w;
+  if (wordexp(text, &w, WRDE_NOCMD)) {
     fprintf(stderr, "ERROR: Couldn't read the options in %s\n", path);
     return 1;
   }
-  w.we_wordv[0] = arena_strdup(a, self);
-  int rc = parse_words(o, a, (int)w.we_wordc + 1, w.we_wordv);
-  if (rc < 0 && optind < (int)w.we_wordc + 1) {
-    fprintf(stderr, "ERROR: '%s' in %s is no option\n", w.we_wordv[optind], path);
+  int argc = (int)w.we_wordc + 1;
+  char **argv = NEW_ARRAY(a, char *, w.we_wordc + 2);
+  argv[0] = arena_strdup(a, self);
+  for (size_t i = 0; i < w.we_wordc; i++)
+    argv[i + 1] = arena_strdup(a, w.we_wordv[i]);
+  wordfree(&w);
+  int rc = parse_words(o, a, argc, argv);
+  if (rc < 0 && optind < argc) {
+    fprintf(stderr, "ERROR: '%s' in %s is no option\n", argv[optind], path);
     rc = 1;
   }
-  return rc; /* the words stay: options point to them */
+  return rc;
 }
 
 static int check_combinations(struct options *o)

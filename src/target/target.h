@@ -13,6 +13,7 @@ struct target {
   bool btf_tried;
   const char *btf_error;   /* why there is none */
   const char *release;     /* uname -r */
+  char *kconfig;           /* text of the kernel's configuration; NULL until asked */
   void *priv;              /* target.c's own: tracepoint lists … */
 };
 struct target *target_new(struct arena *a);
@@ -22,14 +23,19 @@ struct btf *target_btf(struct target *t);
 
 /* Raw tracepoints of the running kernel, from BTF's btf_trace_NAME typedefs. */
 u32 target_tracepoints(struct target *t, const char *const **names); /* sorted */
-/* BTF id of the tracepoint's function prototype (its first parameter is the void *__data), or 0. */
+/* BTF id of the tracepoint's function prototype (its first parameter is the void *__data), or 0.
+ * Its parameters have names where the kernel's BTF has them at all.  */
 u32 target_tracepoint_proto(struct target *t, const char *name);
+/* The subsystem a tracepoint belongs to ("sched"), as tracefs has it; NULL: not known. */
+const char *target_tracepoint_system(struct target *t, const char *name);
+/* Learns the subsystems of all tracepoints at once; false when tracefs can't be read. */
+bool target_tracepoint_systems(struct target *t);
 
 /* A typed place in kernel memory while `$a->b[i]` is resolved. */
 struct ctype {
   u32 id;                  /* BTF type id, modifiers and typedefs kept */
 };
-/* Type's spelling as -L shows it: "struct task_struct *", "long int", "char const *". */
+/* Type's spelling as -L shows it: "struct task_struct*", "long int", "char const*". */
 const char *target_type_name(struct target *t, u32 id);
 /* Strips typedefs, const, volatile, restrict, type tags. */
 u32 target_type_strip(struct target *t, u32 id);
@@ -46,6 +52,9 @@ bool target_member(struct target *t, u32 type, const char *name, struct cmember 
 /* Value of an enumerator, or the name of the enumerator of an enum type with a value. */
 bool target_enumerator(struct target *t, const char *name, s64 *value);
 const char *target_enumname(struct target *t, u32 type, s64 value);
+/* An option of the running kernel's configuration (/proc/config.gz, /boot/config-RELEASE, …) by
+ * its name, "CONFIG_HZ".  1 and its text ("y", "m", "250", strings with their quotes) when it is
+ * set; 0 when it is not; -1 when there is no configuration to look in.  */
 s64 target_kconfig(struct target *t, const char *name, const char **value);
 
 /* What the running kernel and this process's capabilities allow. */
@@ -55,5 +64,7 @@ struct features {
   bool has_cap_bpf, has_cap_perfmon, has_cap_sys_admin;
 };
 void target_features(struct target *t, struct features *f);
+/* Why programs can't be loaded, and what to do, as one message for the user; NULL: they can. */
+const char *target_bpf_refusal(struct target *t, const struct features *f);
 
 #endif

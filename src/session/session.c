@@ -532,17 +532,15 @@ static void show_globals(struct session *s)
 {
   if (!s->o->show_globals_at_exit)
     return;
-  drain_all(s);
   struct strbuf b = {0};
   for (u32 i = 0; i < s->m->globals.n; i++) {
     const struct ir_global *g = s->m->globals.v[i];
-    if (!g->show_at_exit)
-      continue;
-    if (globals_show(&b, s->x, g))
+    if (g->show_at_exit && globals_show(&b, s->x, g))
       atomic_store(&s->failed, true);
-    if (b.n)
-      session_text(s, b.s, (u32)b.n);
-    sb_reset(&b);
+  }
+  if (b.n) {
+    drain_all(s);
+    session_text(s, b.s, (u32)b.n);
   }
   sb_free(&b);
 }

@@ -68,6 +68,7 @@ struct probe_inst {
   const char *pp;
   const char *name;            /* as the user or alias wrote it: probe alias chain's head */
   VEC(struct probe_point *) chain; /* aliases it came through, outermost (script) first */
+  const char *trail;           /* the same for readers: "a = begin, end <- b.* " */
   struct stmt *body;           /* own copy, prologues and epilogues merged in */
   VEC(struct sym_local *) locals;
   struct expr *cond;           /* if (…) conditions, and-ed; or NULL */

@@ -21,6 +21,9 @@ struct probe_family {
   /* First components it answers to ("begin", "kernel"), NULL-terminated; several families may
    * share a head ("kernel"): each is asked.  Used for suggestions too.  */
   const char *const *heads;
+  /* The forms of its points for --dump-probe-types ("timer.s(number)"), NULL-terminated; may be
+   * NULL.  */
+  const char *const *forms;
   /* Its forms as --dump-probe-types lists them ("timer.ms(number)"), NULL-terminated; may be NULL. */
   const char *const *types;
   /* Expands a point (its names and string arguments may hold wildcards) into instances:

@@ -1,0 +1,169 @@
+/* -l and -L, and the --dump options. */
+#include "elaborate/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "elaborate/dump.h"
+#include "elaborate/tapset.h"
+
+struct lines {
+  VEC(const char *) v;
+};
+
+static int by_text(const void *x, const void *y)
+{
+  return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
+/* Sorted, each line once; returns how many. */
+static u32 put_lines(struct lines *l, struct strbuf *b)
+{
+  u32 n = 0;
+  if (l->v.n)
+    qsort(l->v.v, l->v.n, sizeof(l->v.v[0]), by_text);
+  for (u32 i = 0; i < l->v.n; i++)
+    if (!i || strcmp(l->v.v[i], l->v.v[i - 1])) {
+      sb_printf(b, "%s\n", l->v.v[i]);
+      n++;
+    }
+  return n;
+}
+
+/* Script variables that the aliases on the way define, then what the family offers. */
+static void add_vars(struct elab *e, struct probe_inst *pi, struct strbuf *b)
+{
+  struct probe_vars vars = {0};
+  u32 before = e->diag->nerrors;
+  if (pi->family->vars)
+    pi->family->vars(e, pi, &vars);
+  resolve_probe(e, pi);
+  resolve_queue(e);
+  if (e->diag->nerrors == before && pi->locals.n) {
+    struct program *all = e->prog;
+    struct program one = {.a = e->a};
+    vec_push(e->a, &one.probes, pi);
+    e->prog = &one;
+    infer_types(e);
+    e->prog = all;
+  }
+  for (u32 i = 0; i < pi->locals.n; i++) {
+    bool known = pi->locals.v[i]->name[0] == '_' && pi->locals.v[i]->name[1] == '_' &&
+                 !pi->family->vars;
+    for (u32 k = 0; k < vars.v.n; k++)
+      known |= !strcmp(vars.v.v[k].name, pi->locals.v[i]->name);
+    if (!known)
+      sb_printf(b, " %s:%s", pi->locals.v[i]->name, ast_type_text(pi->locals.v[i]->type));
+  }
+  for (u32 i = 0; i < vars.v.n; i++)
+    sb_printf(b, " %s:%s", vars.v.v[i].name, vars.v.v[i].type);
+}
+
+u32 elaborate_list(struct elab *e, struct probe_point *pt, bool with_vars, struct strbuf *b)
+{
+  struct probe_insts insts = {0};
+  struct lines lines = {0};
+  if (!e->st)
+    elab_init(e);
+  expand_point(e, pt, &insts, pt->optional);
+  for (u32 i = 0; i < insts.v.n; i++) {
+    struct strbuf line = {0};
+    sb_puts(&line, insts.v.v[i]->name);
+    if (with_vars)
+      add_vars(e, insts.v.v[i], &line);
+    vec_push(e->a, &lines.v, arena_strdup(e->a, line.s));
+    sb_free(&line);
+  }
+  return put_lines(&lines, b);
+}
+
+/* ---- --dump-… ----------------------------------------------------------------------------------- */
+
+static void load_all(struct elab *e)
+{
+  if (!e->st)
+    elab_init(e);
+  for (u32 i = 0; e->tapset && i < e->tapset->files.n; i++) {
+    struct ast_file *f = tapset_load_file(e->tapset, e->tapset->files.v[i]);
+    if (f)
+      elab_register(e, f);
+  }
+}
+
+static const char *type_of(char letter)
+{
+  return letter == 'S' ? "string" : letter == 'I' ? "long" : "unknown";
+}
+
+static const char *signature(struct elab *e, const struct func_decl *d)
+{
+  struct strbuf b = {0};
+  sb_printf(&b, "%s:%s (", d->name, ast_type_text(d->type));
+  for (u32 i = 0; i < d->params.n; i++)
+    sb_printf(&b, "%s%s:%s", i ? ", " : "", d->params.v[i].name,
+              ast_type_text(d->params.v[i].type));
+  sb_putc(&b, ')');
+  const char *s = arena_strdup(e->a, b.s);
+  sb_free(&b);
+  return s;
+}
+
+static const char *builtin_signature(struct elab *e, const struct builtin *f)
+{
+  struct strbuf b = {0};
+  sb_printf(&b, "%s:%s (", f->name, type_of(f->result));
+  for (u32 i = 0; f->args[i]; i++)
+    sb_printf(&b, "%sa%u:%s", i ? ", " : "", i + 1, type_of(f->args[i]));
+  sb_putc(&b, ')');
+  const char *s = arena_strdup(e->a, b.s);
+  sb_free(&b);
+  return s;
+}
+
+void dump_functions(struct elab *e, struct strbuf *b)
+{
+  struct lines lines = {0};
+  load_all(e);
+  for (u32 i = 0; i < e->st->all_funcs.n; i++) {
+    const struct func_decl *d = e->st->all_funcs.v[i]->f.decl;
+    if (d->name[0] != '_' && !d->private_)
+      vec_push(e->a, &lines.v, signature(e, d));
+  }
+  for (u32 i = 0; i < IR_NFNS; i++)
+    if (ir_builtins[i].name)
+      vec_push(e->a, &lines.v, builtin_signature(e, &ir_builtins[i]));
+  put_lines(&lines, b);
+}
+
+void dump_aliases(struct elab *e, struct strbuf *b)
+{
+  struct lines lines = {0};
+  load_all(e);
+  for (u32 i = 0; i < e->st->aliases.n; i++) {
+    const struct probe_decl *d = e->st->aliases.v[i];
+    for (u32 k = 0; k < d->alias_names.n; k++) {
+      struct strbuf line = {0};
+      ast_print_point(&line, d->alias_names.v[k]);
+      if (line.s[0] == '_' || d->private_) {
+        sb_free(&line);
+        continue;
+      }
+      for (u32 p = 0; p < d->points.n; p++) {
+        sb_puts(&line, p ? ", " : " = ");
+        ast_print_point(&line, d->points.v[p]);
+      }
+      vec_push(e->a, &lines.v, arena_strdup(e->a, line.s));
+      sb_free(&line);
+    }
+  }
+  put_lines(&lines, b);
+}
+
+void dump_probe_types(struct elab *e, struct strbuf *b)
+{
+  struct lines lines = {0};
+  for (u32 i = 0; probe_families[i]; i++)
+    for (u32 k = 0; probe_families[i]->forms && probe_families[i]->forms[k]; k++)
+      vec_push(e->a, &lines.v, probe_families[i]->forms[k]);
+  put_lines(&lines, b);
+}

@@ -1,0 +1,520 @@
+/* What can be told from the tree alone: constants, branches never taken, assignments that nothing
+ * reads, expressions without effect, probes that do nothing.  Users rely on the warnings, which
+ * are about their own files only.  The intermediate representation's passes do the rest.  */
+#include "elaborate/state.h"
+
+#include <string.h>
+
+struct opt {
+  struct elab *e;
+  bool changed;
+};
+
+static bool from_user(const struct loc *loc)
+{
+  return loc->file && !loc->file->is_tapset;
+}
+
+/* ---- constants ------------------------------------------------------------------------------- */
+
+bool expr_const(const struct expr *x, s64 *v)
+{
+  if (!x || x->kind != E_NUM)
+    return false;
+  *v = x->num;
+  return true;
+}
+
+static bool fold_num(enum op op, s64 a, s64 b, s64 *r)
+{
+  u64 ua = (u64)a, ub = (u64)b;
+  switch (op) {
+  case OP_ADD: *r = (s64)(ua + ub); return true;
+  case OP_SUB: *r = (s64)(ua - ub); return true;
+  case OP_MUL: *r = (s64)(ua * ub); return true;
+  case OP_AND: *r = a & b; return true;
+  case OP_OR: *r = a | b; return true;
+  case OP_XOR: *r = a ^ b; return true;
+  case OP_SHL: *r = (s64)(ua << (ub & 63)); return true;
+  case OP_SHR: *r = a >> (ub & 63); return true;
+  case OP_USHR: *r = (s64)(ua >> (ub & 63)); return true;
+  case OP_EQ: *r = a == b; return true;
+  case OP_NE: *r = a != b; return true;
+  case OP_LT: *r = a < b; return true;
+  case OP_LE: *r = a <= b; return true;
+  case OP_GT: *r = a > b; return true;
+  case OP_GE: *r = a >= b; return true;
+  case OP_LAND: *r = a && b; return true;
+  case OP_LOR: *r = a || b; return true;
+  default: return false; /* division may be by zero: left to run time */
+  }
+}
+
+static bool fold_str(enum op op, const struct expr *a, const struct expr *b, s64 *r)
+{
+  int c = strcmp(a->str, b->str);
+  switch (op) {
+  case OP_EQ: *r = c == 0; return true;
+  case OP_NE: *r = c != 0; return true;
+  case OP_LT: *r = c < 0; return true;
+  case OP_LE: *r = c <= 0; return true;
+  case OP_GT: *r = c > 0; return true;
+  case OP_GE: *r = c >= 0; return true;
+  default: return false;
+  }
+}
+
+static void become_num(struct expr *x, s64 v)
+{
+  struct loc loc = x->loc;
+  *x = (struct expr){.kind = E_NUM, .loc = loc, .num = v, .type = TY_LONG, .stat = STAT_NONE};
+}
+
+static void fold_unary(struct expr *x)
+{
+  s64 v = x->a->num;
+  switch (x->op) {
+  case OP_PLUS: become_num(x, v); break;
+  case OP_NEG: become_num(x, (s64)(0 - (u64)v)); break;
+  case OP_NOT: become_num(x, ~v); break;
+  case OP_LNOT: become_num(x, !v); break;
+  default: break;
+  }
+}
+
+/* The left operand of && or || that decides alone. */
+static bool fold_short(struct expr *x)
+{
+  s64 v;
+  if ((x->op != OP_LAND && x->op != OP_LOR) || !expr_const(x->a, &v))
+    return false;
+  if (x->op == OP_LAND ? v != 0 : !v)
+    return false;
+  become_num(x, x->op == OP_LOR);
+  return true;
+}
+
+bool fold_const(struct elab *e, struct expr **px)
+{
+  struct expr *x = *px;
+  s64 v;
+  if (!x)
+    return false;
+  if (x->kind == E_NUM || x->kind == E_STR)
+    return true;
+  if (x->kind == E_UNARY && fold_const(e, &x->a) && x->a->kind == E_NUM)
+    fold_unary(x);
+  if (x->kind == E_TERNARY && fold_const(e, &x->a) && expr_const(x->a, &v)) {
+    *px = v ? x->b : x->c;
+    return fold_const(e, px);
+  }
+  if (x->kind == E_BINARY) {
+    bool a = fold_const(e, &x->a);
+    if (a && fold_short(x))
+      return true;
+    if (!fold_const(e, &x->b) || !a)
+      return false;
+    if (x->a->kind == E_NUM && x->b->kind == E_NUM) {
+      if (fold_num(x->op, x->a->num, x->b->num, &v))
+        become_num(x, v);
+    } else if (x->a->kind == E_STR && x->b->kind == E_STR && x->op != OP_CONCAT &&
+               fold_str(x->op, x->a, x->b, &v)) {
+      become_num(x, v);
+    }
+  }
+  return x->kind == E_NUM;
+}
+
+static bool fold_visit(struct expr **px, void *arg)
+{
+  struct opt *o = arg;
+  enum expr_kind before = (*px)->kind;
+  struct expr *node = *px;
+  fold_const(o->e, px);
+  if (*px != node || (*px)->kind != before)
+    o->changed = true;
+  return true;
+}
+
+/* ---- effects ------------------------------------------------------------------------------------ */
+
+enum { EFFECTS_UNKNOWN, EFFECTS_OPEN, EFFECTS_NONE, EFFECTS_SOME };
+
+static bool func_effects(struct sym_func *f);
+
+static bool effect_visit(struct expr **px, void *arg)
+{
+  struct expr *x = *px;
+  bool *some = arg;
+  switch (x->kind) {
+  case E_PRINT:
+    *some |= !x->print->to_string;
+    break;
+  case E_ASSIGN:
+  case E_INCDEC:
+    *some |= x->a->global != NULL;
+    break;
+  case E_CALL:
+    for (struct sym_func *f = x->func; f && !*some; f = f->next_overload)
+      *some |= func_effects(f);
+    break;
+  case E_OP:
+    *some |= x->builtin && !(x->builtin->flags & (BI_PURE | BI_READ));
+    break;
+  case E_MATCH:
+    *some = true; /* matched() reads it */
+    break;
+  case E_EMBEDDED:
+  case E_TARGET:
+    *some = true;
+    break;
+  default:
+    break;
+  }
+  return !*some;
+}
+
+static bool stmt_effects(struct stmt *s)
+{
+  if (!s)
+    return false;
+  for (u32 i = 0; i < s->body.n; i++)
+    if (stmt_effects(s->body.v[i]))
+      return true;
+  if (s->kind == S_DELETE || s->kind == S_EMBEDDED)
+    return true;
+  if (s->kind == S_FOREACH)
+    for (u32 i = 0; i < s->foreach->keys.n; i++)
+      if (s->foreach->keys.v[i]->global)
+        return true;
+  bool some = false;
+  struct stmt head = *s;
+  head.then = head.els = NULL;
+  stmt_walk(&head, effect_visit, &some);
+  return some || stmt_effects(s->then) || stmt_effects(s->els);
+}
+
+/* Functions in a cycle count as without effect unless one of them has one. */
+static bool func_effects(struct sym_func *f)
+{
+  struct fsym *fs = (struct fsym *)f;
+  if (fs->effects == EFFECTS_NONE || fs->effects == EFFECTS_OPEN)
+    return false;
+  if (fs->effects == EFFECTS_SOME)
+    return true;
+  fs->effects = EFFECTS_OPEN;
+  bool some = f->decl->embedded || stmt_effects(f->body);
+  fs->effects = some ? EFFECTS_SOME : EFFECTS_UNKNOWN;
+  return some;
+}
+
+static bool expr_effects(struct expr *x, bool locals_too)
+{
+  bool some = false;
+  if (x->kind == E_ASSIGN || x->kind == E_INCDEC)
+    return locals_too || x->a->global;
+  expr_walk(&x, effect_visit, &some);
+  return some;
+}
+
+static bool assigns_visit(struct expr **px, void *arg)
+{
+  if ((*px)->kind == E_ASSIGN || (*px)->kind == E_INCDEC)
+    *(bool *)arg = true;
+  return true;
+}
+
+static bool has_effect(struct expr *x)
+{
+  bool assigns = false;
+  expr_walk(&x, assigns_visit, &assigns);
+  return assigns || expr_effects(x, true);
+}
+
+/* ---- assignments that nothing reads ----------------------------------------------------------------- */
+
+static bool dead_assign_visit(struct expr **px, void *arg)
+{
+  struct opt *o = arg;
+  struct expr *x = *px;
+  while (x->kind == E_ASSIGN && x->op != OP_STATADD && x->a->kind == E_SYM && x->a->local &&
+         !x->a->local->is_read) {
+    if (from_user(&x->loc) && !((struct lsym *)x->a->local)->from_entry)
+      diag_at(o->e->diag, DIAG_WARNING, &x->loc, "operator", x->op == OP_NONE ? "=" : "op=",
+              "Eliding assignment to '%s'", x->a->name);
+    *px = x = x->b;
+    o->changed = true;
+  }
+  return true;
+}
+
+/* ---- statements --------------------------------------------------------------------------------------- */
+
+static bool empty(const struct stmt *s)
+{
+  return !s || s->kind == S_EMPTY || (s->kind == S_BLOCK && !s->body.n);
+}
+
+static void warn_dead(struct opt *o, struct expr *x)
+{
+  /* The leftmost token, as the reader sees the statement begin there. */
+  struct expr *first = x;
+  while ((first->kind == E_BINARY || first->kind == E_MATCH || first->kind == E_ASSIGN ||
+          first->kind == E_TERNARY) &&
+         first->a)
+    first = first->a;
+  const char *what, *text;
+  if (!from_user(&first->loc))
+    return;
+  expr_token(o->e, first, &what, &text);
+  diag_at(o->e->diag, DIAG_WARNING, &first->loc, what, text, "%s",
+          "Eliding side-effect-free expression ");
+}
+
+static void opt_stmt(struct opt *o, struct stmt **ps);
+
+static void make_empty(struct opt *o, struct stmt **ps)
+{
+  *ps = stmt_new(o->e->a, S_EMPTY, &(*ps)->loc);
+  o->changed = true;
+}
+
+static void opt_block(struct opt *o, struct stmt *s)
+{
+  struct stmt flat = *s;
+  flat.body.v = NULL;
+  flat.body.n = flat.body.cap = 0;
+  for (u32 i = 0; i < s->body.n; i++) {
+    opt_stmt(o, &s->body.v[i]);
+    struct stmt *b = s->body.v[i];
+    if (b->kind == S_BLOCK)
+      for (u32 k = 0; k < b->body.n; k++)
+        vec_push(o->e->a, &flat.body, b->body.v[k]);
+    else if (b->kind != S_EMPTY)
+      vec_push(o->e->a, &flat.body, b);
+  }
+  s->body = flat.body;
+}
+
+static void opt_if(struct opt *o, struct stmt **ps)
+{
+  struct stmt *s = *ps;
+  s64 v;
+  opt_stmt(o, &s->then);
+  if (s->els)
+    opt_stmt(o, &s->els);
+  if (expr_const(s->e, &v)) {
+    struct stmt *taken = v ? s->then : s->els;
+    *ps = taken ? taken : stmt_new(o->e->a, S_EMPTY, &s->loc);
+    o->changed = true;
+  } else if (empty(s->then) && empty(s->els)) {
+    s->kind = S_EXPR;
+    s->then = s->els = NULL;
+    o->changed = true;
+  } else if (empty(s->els)) {
+    s->els = NULL;
+  }
+}
+
+static void opt_stmt(struct opt *o, struct stmt **ps)
+{
+  struct stmt *s = *ps;
+  s64 v;
+  switch (s->kind) {
+  case S_BLOCK:
+    opt_block(o, s);
+    return;
+  case S_EXPR:
+    if (!has_effect(s->e)) {
+      warn_dead(o, s->e);
+      make_empty(o, ps);
+    }
+    return;
+  case S_IF:
+    opt_if(o, ps);
+    return;
+  case S_WHILE:
+    opt_stmt(o, &s->then);
+    if (expr_const(s->e, &v) && !v)
+      make_empty(o, ps);
+    return;
+  case S_FOREACH:
+    opt_stmt(o, &s->then);
+    if (empty(s->then) && !stmt_effects(s))
+      make_empty(o, ps);
+    return;
+  case S_TRY:
+    opt_stmt(o, &s->then);
+    opt_stmt(o, &s->els);
+    if (empty(s->then))
+      make_empty(o, ps);
+    return;
+  default:
+    if (s->then)
+      opt_stmt(o, &s->then);
+    if (s->els)
+      opt_stmt(o, &s->els);
+  }
+}
+
+/* ---- functions reached ----------------------------------------------------------------------------------- */
+
+static bool reach_visit(struct expr **px, void *arg);
+
+static void reach(struct sym_func *f)
+{
+  for (; f && !f->used; f = f->next_overload) {
+    f->used = true;
+    stmt_walk(f->body, reach_visit, f);
+  }
+}
+
+static bool reach_visit(struct expr **px, void *arg)
+{
+  (void)arg;
+  if ((*px)->kind == E_CALL)
+    reach((*px)->func);
+  return true;
+}
+
+struct cycle {
+  struct elab *e;
+  struct sym_func *from;
+  VEC(struct sym_func *) seen;
+};
+
+static bool cycle_visit(struct expr **px, void *arg)
+{
+  struct cycle *c = arg;
+  if ((*px)->kind != E_CALL)
+    return true;
+  for (struct sym_func *f = (*px)->func; f; f = f->next_overload) {
+    bool known = false;
+    if (f == c->from)
+      c->from->recursive = true;
+    for (u32 i = 0; i < c->seen.n; i++)
+      known |= c->seen.v[i] == f;
+    if (known)
+      continue;
+    vec_push(c->e->a, &c->seen, f);
+    stmt_walk(f->body, cycle_visit, c);
+  }
+  return true;
+}
+
+void drop_unreached_functions(struct elab *e)
+{
+  for (u32 i = 0; i < e->st->all_funcs.n; i++)
+    e->st->all_funcs.v[i]->f.used = false;
+  for (u32 i = 0; i < e->prog->probes.n; i++) {
+    struct probe_inst *pi = e->prog->probes.v[i];
+    stmt_walk(pi->body, reach_visit, e);
+    if (pi->cond)
+      expr_walk(&pi->cond, reach_visit, e);
+  }
+  for (u32 i = 0; i < e->st->all_funcs.n; i++) {
+    struct sym_func *f = &e->st->all_funcs.v[i]->f;
+    if (!f->used)
+      continue;
+    struct cycle c = {.e = e, .from = f};
+    f->recursive = false;
+    stmt_walk(f->body, cycle_visit, &c);
+  }
+}
+
+/* ---- never assigned ------------------------------------------------------------------------------------- */
+
+static void warn_locals(struct elab *e, struct sym_local **v, u32 n)
+{
+  VEC(const char *) names = {0};
+  for (u32 i = 0; i < n; i++)
+    vec_push(e->a, &names, v[i]->name);
+  for (u32 i = 0; i < n; i++) {
+    struct sym_local *l = v[i];
+    if (l->is_param || !l->is_read || l->is_written || !from_user(&l->loc) ||
+        ((struct lsym *)l)->warned)
+      continue;
+    ((struct lsym *)l)->warned = true;
+    names.v[i] = "";
+    const char *near = diag_similar(e->a, l->name, names.v, names.n, 5);
+    names.v[i] = l->name;
+    WARN(e, &l->loc, l->name, "never-assigned local variable '%s'%s%s%s", l->name,
+         near ? " (similar: " : "", near ? near : "", near ? ")" : "");
+  }
+}
+
+static void warn_never_assigned(struct elab *e)
+{
+  for (u32 i = 0; i < e->prog->probes.n; i++)
+    warn_locals(e, e->prog->probes.v[i]->locals.v, e->prog->probes.v[i]->locals.n);
+  for (u32 i = 0; i < e->st->all_funcs.n; i++)
+    if (e->st->all_funcs.v[i]->f.used)
+      warn_locals(e, e->st->all_funcs.v[i]->f.locals.v, e->st->all_funcs.v[i]->f.locals.n);
+  for (u32 i = 0; i < e->st->all_globals.n; i++) {
+    struct gsym *g = e->st->all_globals.v[i];
+    if (g->used && g->g.is_read && !g->g.is_written && !g->g.decl->init && !g->warned &&
+        from_user(&g->g.decl->loc)) {
+      g->warned = true;
+      WARN(e, &g->g.decl->loc, g->g.name, "never-assigned global variable '%s'", g->g.name);
+    }
+  }
+}
+
+/* ---- the pass -------------------------------------------------------------------------------------------- */
+
+static void drop_unread_locals(struct probe_inst *pi)
+{
+  u32 n = 0;
+  for (u32 i = 0; i < pi->locals.n; i++)
+    if (pi->locals.v[i]->is_read || pi->locals.v[i]->is_written)
+      pi->locals.v[n++] = pi->locals.v[i];
+  pi->locals.n = n;
+}
+
+static void opt_body(struct opt *o, struct stmt **body)
+{
+  stmt_walk(*body, fold_visit, o);
+  stmt_walk(*body, dead_assign_visit, o);
+  opt_stmt(o, body);
+}
+
+static void opt_probes(struct opt *o)
+{
+  struct program *p = o->e->prog;
+  u32 n = 0;
+  for (u32 i = 0; i < p->probes.n; i++) {
+    struct probe_inst *pi = p->probes.v[i];
+    bool was_empty = empty(pi->body);
+    opt_body(o, &pi->body);
+    if (!empty(pi->body) || was_empty) {
+      p->probes.v[n++] = pi;
+      continue;
+    }
+    if (from_user(&pi->loc))
+      diag_at(o->e->diag, DIAG_WARNING, &pi->loc, NULL, NULL, "Probe '%s' has been elided: keyword",
+              pi->pp);
+    o->changed = true;
+  }
+  p->probes.n = n;
+}
+
+void optimize(struct elab *e)
+{
+  struct opt o = {.e = e};
+  warn_never_assigned(e);
+  if (e->unoptimized)
+    return;
+  do {
+    o.changed = false;
+    for (u32 i = 0; i < e->st->all_funcs.n; i++)
+      e->st->all_funcs.v[i]->effects = EFFECTS_UNKNOWN;
+    opt_probes(&o);
+    for (u32 i = 0; i < e->st->all_funcs.n; i++)
+      if (e->st->all_funcs.v[i]->f.used)
+        opt_body(&o, &e->st->all_funcs.v[i]->f.body);
+    drop_unreached_functions(e);
+    compute_uses(e);
+  } while (o.changed);
+  for (u32 i = 0; i < e->prog->probes.n; i++)
+    drop_unread_locals(e->prog->probes.v[i]);
+}

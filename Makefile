@@ -10,7 +10,9 @@ CC      ?= gcc
 CLANG   ?= clang
 CFLAGS  ?= -O2 -g
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror
-STDFLAGS := -std=gnu11 -D_GNU_SOURCE -Isrc -I$(B)/gen
+# -iquote: <bpf/bpf.h> is libbpf's, "bpf/bpf.h" ours
+STDFLAGS = -std=gnu11 -D_GNU_SOURCE -iquote src -iquote $(B)/gen
+BPFFLAGS := -g -O2 -target bpf -mcpu=v2 -iquote src -I/usr/include/$(shell gcc -dumpmachine)
 LIBS    := -lbpf -ldw -lelf -lz -lpthread
 ifdef SAN
 CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
@@ -18,7 +20,7 @@ B       := build-san
 endif
 
 DIRS := base lang elaborate probe target ir bpf user runtime session driver
-SRC  := $(foreach d,$(DIRS),$(filter-out %.bpf.c,$(wildcard src/$(d)/*.c)))
+SRC  := $(foreach d,$(DIRS),$(filter-out %.bpf.c %/rtgen.c,$(wildcard src/$(d)/*.c)))
 OBJ  := $(SRC:src/%.c=$(B)/%.o)
 
 all: $(B)/stap
@@ -30,9 +32,20 @@ $(B)/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(CC) $(STDFLAGS) $(WARN) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# The runtime: compiled for BPF, then made into arrays that bpf/link.c reads.
+$(B)/gen/rt.bpf.o: src/runtime/rt.bpf.c $(wildcard src/runtime/*.bpf.c src/runtime/*.h)
+	@mkdir -p $(@D)
+	$(CLANG) $(BPFFLAGS) -Wall -Wextra -Wshadow -Werror -c -o $@ $<
+$(B)/rtgen: src/runtime/rtgen.c src/runtime/rt_image.h src/runtime/rt_const.h
+	@mkdir -p $(@D)
+	$(CC) $(STDFLAGS) $(WARN) -O1 -o $@ $< -lelf -lbpf
+$(B)/gen/rt_image.inc: $(B)/gen/rt.bpf.o $(B)/rtgen
+	$(B)/rtgen $< > $@.tmp && mv $@.tmp $@
+$(B)/bpf/link.o: $(B)/gen/rt_image.inc
+
 # Compile one folder alone: make dir-lang
 dir-%:
-	$(MAKE) $(patsubst src/%.c,$(B)/%.o,$(filter-out %.bpf.c,$(wildcard src/$*/*.c)))
+	$(MAKE) $(patsubst src/%.c,$(B)/%.o,$(filter-out %.bpf.c %/rtgen.c,$(wildcard src/$*/*.c)))
 
 clean:
 	rm -rf build build-san

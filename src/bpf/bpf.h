@@ -72,6 +72,7 @@ struct bpf_image {
   u32 rodata_size;      /* power of two */
   u32 maxstringlen;
   u32 nslots;           /* frames per CPU */
+  struct bpf_types *types; /* link.c's; freed by bpf_unload() */
 };
 
 /* gen.c.  NULL after reporting what BPF can't do. */
@@ -79,16 +80,21 @@ struct bpf_image *bpf_gen(struct arena *a, struct ir_module *m, const struct run
                           struct diag *d);
 
 /* link.c: a unit's subs and the runtime functions they reach, laid out as one program.  */
-struct bpf_linked {
+struct bpf_linked {     /* in the image's arena */
   VEC(struct bpf_insn) insns;
-  VEC(u32) func_start;  /* first instruction of each function */
-  VEC(u32) func_btf;    /* its BTF FUNC type id */
-  struct btf *btf;      /* libbpf; freed by bpf_linked_free */
-  int btf_fd;           /* -1 until load */
+  VEC(struct bpf_func_info) funcs; /* first instruction and BTF type of each function */
 };
-/* Map fds must be open.  Returns NULL after reporting an unknown runtime function (a bug). */
+/* Map fds must be open.  Returns NULL after reporting an unknown runtime function (a bug).
+ * Only functions that the first sub reaches are taken.  */
 struct bpf_linked *bpf_link(struct bpf_image *img, struct bpf_unit *u, struct diag *d);
-void bpf_linked_free(struct bpf_linked *l);
+/* The types of all functions, made once per image by bpf_link(); loaded by load.c. */
+struct bpf_types {
+  struct btf *btf;
+  u32 *rt_id;           /* per runtime function */
+  u32 main_id;
+  u32 sub_id[2][2][6];  /* script's own: global, takes_frame, nargs */
+  bool loaded;
+};
 
 /* load.c.  0 or -1 after reporting (errno, what to do; with -vv the verifier's log). */
 int bpf_load_maps(struct bpf_image *img, struct diag *d);

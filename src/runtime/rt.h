@@ -10,11 +10,13 @@
  *            They are NUL-terminated and at most M - 1 bytes long (M = MAXSTRINGLEN).
  *   dst      a frame offset.  A result never exceeds M - 1 bytes (it is cut there), nor what
  *            follows from the lengths of the operands.  dst may be the same offset as any
- *            operand; buffers that overlap otherwise are not allowed.
- *   A frame must have RT_SLACK(M) bytes behind its last string, and the read-only data likewise:
- *   functions check offsets against the size less M, and never look further.
+ *            operand; buffers that overlap otherwise are not allowed.  Buffers are 8-aligned and
+ *            a multiple of 8 bytes: up to 7 bytes behind the NUL may be written.
+ *   A frame must have RT_SLACK(M) bytes behind the start of its last string (their end is the loops'
+ *   state), the read-only data as many behind its last: functions check offsets against that
+ *   limit, and never look further.
  *   RT_OFF_TMP is scratch of these functions and of nobody across a call, except where said.
- *   Offsets out of bounds read as, or write to, RT_OFF_TMP: harmless, but a bug of the caller.
+ *   Given an offset out of bounds a function does nothing and returns 0: a bug of the caller.
  *
  * All arguments and results are 64 bits wide; those marked s64 are signed.  */
 #ifndef STAP_RUNTIME_RT_H
@@ -29,19 +31,19 @@ typedef __u32 u32;
 typedef __u64 u64;
 typedef __s32 s32;
 typedef __s64 s64;
-typedef _Bool bool;
+#include <stdbool.h>
 #endif
 
 struct rt_mem; /* the frame */
 
 #define RT_LIT 0x80000000u
-#define RT_SLACK(M) ((M) + 64)
+#define RT_SLACK(M) (2 * (M) + 192)
 enum { RT_MIN_STRING = 128, RT_MAX_STRING = 4096 }; /* what M may be; a multiple of 8 */
 
 /* ---- strings ------------------------------------------------------------------- */
 /* dst = src, cut to size - 1 bytes (size <= M).  Returns its length. */
 u64 rt_copy(struct rt_mem *f, u64 dst, u64 src, u64 size);
-/* The same, and zeroes up to `size` (map keys).  size: a multiple of 8, at most M. */
+/* The same, and zeroes up to `size` (map keys).  size: a multiple of 8, at most M; dst is not src. */
 u64 rt_copy_pad(struct rt_mem *f, u64 dst, u64 src, u64 size);
 u64 rt_concat(struct rt_mem *f, u64 dst, u64 a, u64 b);
 s64 rt_strcmp(struct rt_mem *f, u64 a, u64 b); /* < 0, 0, > 0; bytes unsigned */

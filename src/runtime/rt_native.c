@@ -1,0 +1,11 @@
+/* The runtime compiled into `stap`: for the user executor, and for tests that compare it with
+ * the BPF code.  */
+#define RT_NATIVE
+#include "base/base.h"
+
+#include "runtime/rt_in.h"
+
+u32 rt_M, rt_F, rt_R;
+const u8 *rt_rodata;
+
+#include "runtime/rt_str.bpf.c"

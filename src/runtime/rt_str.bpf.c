@@ -1,0 +1,895 @@
+/* Strings.  What is short and hot goes by 8-byte words in loops that the verifier unrolls; what
+ * looks at single bytes runs as a callback, verified once, with its state in the frame.  */
+#include "runtime/rt_in.h"
+
+/* ---- copying ------------------------------------------------------------------- */
+
+/* Copies into `size` <= 2 * M bytes at a checked offset; length without NUL. */
+INLINE u64 put_string(struct rt_mem *f, u64 at, u64 size, const u8 *src)
+{
+  s64 n = read_str(f->bytes + at, size, src);
+  PIN(n);
+  return n < 1 ? 0 : (u64)n - 1;
+}
+
+u64 rt_copy(struct rt_mem *f, u64 dst, u64 src, u64 size)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  SOURCE(s, f, src);
+  AT_MOST(size, M);
+  return put_string(f, dst, size, s);
+}
+
+u64 rt_copy_pad(struct rt_mem *f, u64 dst, u64 src, u64 size)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  SOURCE(s, f, src);
+  AT_MOST(size, M);
+  zero(f->bytes + dst, size);
+  return put_string(f, dst, size, s);
+}
+
+u64 rt_concat(struct rt_mem *f, u64 dst, u64 a, u64 b)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  if (b == dst && a != dst) {
+    put_string(f, OFF_TMP, M, f->bytes + dst);
+    b = OFF_TMP;
+  }
+  SOURCE(pb, f, b);
+  u64 n;
+  if (a == dst) {
+    n = length(f, f->bytes + dst);
+  } else {
+    SOURCE(pa, f, a);
+    n = put_string(f, dst, M, pa);
+  }
+  AT_MOST(n, M - 1);
+  u64 room = M - n;
+  AT_MOST(room, M);
+  u64 end = dst + n;
+  if (a == dst && b == dst) { /* the copy would chase its own tail */
+    put_string(f, OFF_TMP, room, pb);
+    return n + put_string(f, end, room, f->bytes + OFF_TMP);
+  }
+  return n + put_string(f, end, room, pb);
+}
+
+/* ---- measuring and comparing ------------------------------------------------------- */
+
+u64 rt_strlen(struct rt_mem *f, u64 s)
+{
+  CHECK_FRAME(f);
+  SOURCE(p, f, s);
+  return length(f, p);
+}
+
+/* Compares 8 * WORDS bytes: -1, 0 or 1 when that decides, else GO_ON. */
+enum { WORDS = 4, GO_ON = 2 };
+INLINE s64 compare(const u8 *a, const u8 *b)
+{
+  for (u64 i = 0; i < 8 * WORDS; i += 8) {
+    u64 x = WORD(a + i), y = WORD(b + i), z = has_zero(x);
+    if (x != y) {
+      u64 differs = x ^ y;
+      z &= -z;
+      differs &= -differs;
+      if (z && z < differs) /* the strings end before */
+        return 0;
+      return __builtin_bswap64(x) < __builtin_bswap64(y) ? -1 : 1;
+    }
+    if (z)
+      return 0;
+  }
+  return GO_ON;
+}
+
+struct ctx {
+  struct rt_mem *f;
+};
+
+/* a, b: strings, a in the frame; in: bytes known to be equal; c: the result */
+static long compare_step(u64 i, void *ctx)
+{
+  struct rt_mem *f = ((struct ctx *)ctx)->f;
+  (void)i;
+  CHECK_FRAME(f);
+  struct rt_loop *l = STATE(f);
+  u64 in = l->in, a = l->a;
+  AT_MOST(in, M);
+  IN(a);
+  SOURCE(b, f, l->b);
+  l->in = in + 8 * WORDS;
+  l->c = (u64)compare(f->bytes + a + in, b + in);
+  return l->c != GO_ON;
+}
+
+s64 rt_strcmp(struct rt_mem *f, u64 a, u64 b)
+{
+  CHECK_FRAME(f);
+  s64 swapped = 1;
+  if (a & RT_LIT) {
+    u64 t = a;
+    a = b;
+    b = t;
+    swapped = -1;
+    if (a & RT_LIT) {
+      SOURCE(p, f, a);
+      put_string(f, OFF_TMP, M, p);
+      a = OFF_TMP;
+    }
+  }
+  IN(a);
+  SOURCE(q, f, b);
+  s64 result = compare(f->bytes + a, q);
+  if (result == GO_ON) {
+    struct rt_loop *l = STATE(f);
+    l->a = a;
+    l->b = b;
+    l->in = 8 * WORDS;
+    struct ctx ctx = {f};
+    loop(M / (8 * WORDS), compare_step, &ctx);
+    result = l->c == GO_ON ? 0 : (s64)l->c;
+  }
+  return swapped * result;
+}
+
+s64 rt_stringat(struct rt_mem *f, u64 s, s64 pos)
+{
+  CHECK_FRAME(f);
+  SOURCE(p, f, s);
+  u64 at = (u64)pos;
+  if (at >= length(f, p))
+    return 0;
+  AT_MOST(at, M);
+  return p[at];
+}
+
+u64 rt_isdigit(struct rt_mem *f, u64 s)
+{
+  CHECK_FRAME(f);
+  SOURCE(p, f, s);
+  u64 c = p[0];
+  return c >= '0' && c <= '9';
+}
+
+/* ---- parts --------------------------------------------------------------------- */
+
+u64 rt_substr(struct rt_mem *f, u64 dst, u64 s, s64 start, s64 len)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  SOURCE(p, f, s);
+  u64 n = length(f, p), at = (u64)start;
+  if (at >= n || len <= 0) {
+    f->bytes[dst] = 0;
+    return 0;
+  }
+  AT_MOST(at, M);
+  u64 size = (u64)len < M ? (u64)len + 1 : M;
+  AT_MOST(size, M);
+  return put_string(f, dst, size, p + at);
+}
+
+/* Whether the string at p goes on like that at q: 1 yes, 0 no, GO_ON after 8 * WORDS bytes. */
+INLINE u64 goes_like(const u8 *p, const u8 *q)
+{
+  for (u64 i = 0; i < 8 * WORDS; i += 8) {
+    u64 x = WORD(p + i), y = WORD(q + i), z = has_zero(y);
+    if (z) {
+      z &= -z;
+      u64 differs = x ^ y;
+      differs &= -differs;
+      /* equal before q's NUL: the lowest difference is in that byte or above */
+      return !differs || z >> 7 <= differs;
+    }
+    if (x != y)
+      return 0;
+  }
+  return GO_ON;
+}
+
+/* a: string, b: what is sought (not empty); in: place looked at, out: bytes known to be equal
+ * there; c: 1 found, 0 not.  */
+enum { SKIP = 8 };
+static long find_step(u64 i, void *ctx)
+{
+  struct rt_mem *f = ((struct ctx *)ctx)->f;
+  (void)i;
+  CHECK_FRAME(f);
+  struct rt_loop *l = STATE(f);
+  u64 in = l->in, out = l->out;
+  AT_MOST(in, M);
+  AT_MOST(out, M - 8 * WORDS);
+  SOURCE(s, f, l->a);
+  SOURCE(sub, f, l->b);
+  u64 first = sub[0];
+  if (!out) {
+    for (u64 k = 0; k < SKIP; k++) {
+      u64 c = s[in + k];
+      if (!c)
+        return 1;
+      if (c == first) {
+        in = FORGET(l, in + k);
+        AT_MOST(in, M);
+        goto compare;
+      }
+    }
+    l->in = in + SKIP;
+    return 0;
+  }
+compare:;
+  u64 same = goes_like(s + in + out, sub + out);
+  l->c = same == 1;
+  l->in = same ? in : in + 1;
+  l->out = same ? out + 8 * WORDS : 0;
+  return same == 1;
+}
+
+/* Looks for b from l->in on; l->c and l->in say whether and where. */
+enum { MAX_STEPS = 1 << 20 };
+INLINE void find(struct rt_mem *f, u64 a, u64 b)
+{
+  struct rt_loop *l = STATE(f);
+  l->a = a;
+  l->b = b;
+  l->c = 0;
+  l->out = 0;
+  struct ctx ctx = {f};
+  loop(MAX_STEPS, find_step, &ctx);
+}
+
+s64 rt_strpos(struct rt_mem *f, u64 s, u64 sub)
+{
+  CHECK_FRAME(f);
+  SOURCE(q, f, sub);
+  if (!q[0])
+    return 0;
+  STATE(f)->in = 0;
+  find(f, s, sub);
+  return STATE(f)->c ? (s64)STATE(f)->in : -1;
+}
+
+u64 rt_isinstr(struct rt_mem *f, u64 s, u64 sub)
+{
+  CHECK_FRAME(f);
+  SOURCE(q, f, sub);
+  if (!q[0])
+    return 1;
+  STATE(f)->in = 0;
+  find(f, s, sub);
+  return STATE(f)->c;
+}
+
+/* a: string, b: what is sought, in, out as find_step's; end: bytes of a done with; room: bytes
+ * built at OFF_TMP; d: replacement; buf: length of b.  One step copies up to the next occurrence
+ * and replaces it, or looks on.  */
+static long replace_step(u64 i, void *ctx)
+{
+  struct rt_mem *f = ((struct ctx *)ctx)->f;
+  CHECK_FRAME(f);
+  struct rt_loop *l = STATE(f);
+  l->c = 0;
+  u64 end = find_step(i, ctx) && !l->c;
+  if (!l->c && !end)
+    return 0;
+  u64 done = l->end, built = l->room, n = l->in - done + 1;
+  AT_MOST(done, M);
+  AT_MOST(built, M - 1);
+  SOURCE(s, f, l->a);
+  u64 room = M - built;
+  if (end || n > room)
+    n = room;
+  AT_MOST(n, M);
+  AT_MOST(room, M);
+  built += put_string(f, OFF_TMP + built, n, s + done);
+  AT_MOST(built, M - 1);
+  room = M - built;
+  l->room = built;
+  if (end)
+    return 1;
+  AT_MOST(room, M);
+  SOURCE(to, f, l->d);
+  l->room = built + put_string(f, OFF_TMP + built, room, to);
+  l->in += WORD(l->buf);
+  l->end = l->in;
+  l->out = 0;
+  return 0;
+}
+
+u64 rt_str_replace(struct rt_mem *f, u64 dst, u64 s, u64 from, u64 to)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  struct rt_loop *l = STATE(f);
+  SOURCE(q, f, from);
+  if (!q[0]) {
+    SOURCE(p, f, s);
+    return put_string(f, dst, M, p);
+  }
+  WORD(l->buf) = length(f, q);
+  l->in = l->out = l->end = l->room = 0;
+  l->a = s;
+  l->b = from;
+  l->d = to;
+  f->bytes[OFF_TMP] = 0;
+  struct ctx ctx = {f};
+  loop(MAX_STEPS, replace_step, &ctx);
+  return put_string(f, dst, M, f->bytes + OFF_TMP);
+}
+
+/* ---- letters ------------------------------------------------------------------- */
+
+/* Marks (0x80) the bytes of a word that are between lo and hi, all ASCII. */
+INLINE u64 in_range(u64 w, u64 lo, u64 hi)
+{
+  u64 low = w & REP(0x7f);
+  u64 above = low + REP(0x7f) - REP(1) * hi, from = low + REP(0x80) - REP(1) * lo;
+  return ~w & REP(0x80) & (above ^ from);
+}
+
+/* a: string, b: place of the result; c, d: first and last letter; in: bytes done */
+static long case_step(u64 i, void *ctx)
+{
+  struct rt_mem *f = ((struct ctx *)ctx)->f;
+  (void)i;
+  CHECK_FRAME(f);
+  struct rt_loop *l = STATE(f);
+  u64 in = l->in, dst = l->b, lo = l->c, hi = l->d;
+  AT_MOST(in, M);
+  IN(dst);
+  SOURCE(p, f, l->a);
+  l->in = in + 8 * WORDS;
+  for (u64 k = 0; k < 8 * WORDS; k += 8) {
+    u64 w = WORD(p + in + k);
+    WORD(f->bytes + dst + in + k) = w ^ in_range(w, lo, hi) >> 2;
+    if (has_zero(w))
+      return 1;
+  }
+  return 0;
+}
+
+INLINE u64 change_case(struct rt_mem *f, u64 dst, u64 s, u64 lo, u64 hi)
+{
+  CHECK_FRAME(f);
+  struct rt_loop *l = STATE(f);
+  l->a = s;
+  l->b = dst;
+  l->c = lo;
+  l->d = hi;
+  l->in = 0;
+  struct ctx ctx = {f};
+  loop(M / (8 * WORDS), case_step, &ctx);
+  return 0;
+}
+
+u64 rt_toupper(struct rt_mem *f, u64 dst, u64 s)
+{
+  return change_case(f, dst, s, 'a', 'z');
+}
+
+u64 rt_tolower(struct rt_mem *f, u64 dst, u64 s)
+{
+  return change_case(f, dst, s, 'A', 'Z');
+}
+
+/* ---- numbers ------------------------------------------------------------------- */
+
+INLINE u64 digit_value(u64 c)
+{
+  if (c >= '0' && c <= '9')
+    return c - '0';
+  c |= 0x20;
+  return c >= 'a' && c <= 'z' ? c - 'a' + 10 : 99;
+}
+
+/* a: string, b: base, c: value; in: next byte */
+static long strtol_step(u64 i, void *ctx)
+{
+  struct rt_mem *f = ((struct ctx *)ctx)->f;
+  (void)i;
+  CHECK_FRAME(f);
+  struct rt_loop *l = STATE(f);
+  u64 in = l->in;
+  AT_MOST(in, M);
+  SOURCE(s, f, l->a);
+  u64 d = digit_value(s[in]);
+  if (d >= l->b)
+    return 1;
+  l->c = l->c * l->b + d;
+  l->in = in + 1;
+  return 0;
+}
+
+/* As the kernel's conversion: a minus sign, no blanks, wraps around. */
+s64 rt_strtol(struct rt_mem *f, u64 s, s64 base)
+{
+  CHECK_FRAME(f);
+  SOURCE(p, f, s);
+  struct rt_loop *l = STATE(f);
+  bool negative = p[0] == '-';
+  if (negative)
+    p++;
+  u64 skip = negative;
+  bool hex = p[0] == '0' && (p[1] | 0x20) == 'x' && digit_value(p[2]) < 16;
+  if (base == 0)
+    base = hex ? 16 : p[0] == '0' ? 8 : 10;
+  if (base == 16 && hex)
+    skip += 2;
+  if (base < 2 || base > 36)
+    return 0;
+  l->a = s;
+  l->b = (u64)base;
+  l->c = 0;
+  l->in = skip;
+  struct ctx ctx = {f};
+  loop(M, strtol_step, &ctx);
+  return negative ? -(s64)l->c : (s64)l->c;
+}
+
+/* ---- escapes ------------------------------------------------------------------- */
+
+/* The letter after the backslash of a byte with an escape of its own, or 0. */
+INLINE u64 escape_letter(u64 c)
+{
+  switch (c) {
+  case '\a':
+    return 'a';
+  case '\b':
+    return 'b';
+  case '\t':
+    return 't';
+  case '\n':
+    return 'n';
+  case '\v':
+    return 'v';
+  case '\f':
+    return 'f';
+  case '\r':
+    return 'r';
+  case '"':
+  case '\\':
+    return c;
+  }
+  return 0;
+}
+
+/* One byte: in: its place in string a; out: bytes written at frame offset b; room: bytes that may
+ * still be written; d: 1 when cut.  */
+static long escape_step(u64 i, void *ctx)
+{
+  struct rt_mem *f = ((struct ctx *)ctx)->f;
+  (void)i;
+  CHECK_FRAME(f);
+  struct rt_loop *l = STATE(f);
+  u64 in = l->in, out = l->out, b = l->b;
+  AT_MOST(in, M);
+  AT_MOST(out, M);
+  IN(b);
+  SOURCE(s, f, l->a);
+  u8 *o = f->bytes + b + out;
+  u64 c = s[in], n = 1;
+  if (!c)
+    return 1;
+  u64 letter = escape_letter(c);
+  if (letter)
+    n = 2;
+  else if (c < 32 || c > 126)
+    n = 4;
+  if (l->room < n) {
+    l->d = 1;
+    return 1;
+  }
+  if (n == 1) {
+    o[0] = (u8)c;
+  } else {
+    o[0] = '\\';
+    if (n == 2) {
+      o[1] = (u8)letter;
+    } else {
+      o[1] = (u8)('0' + (c >> 6));
+      o[2] = (u8)('0' + (c >> 3 & 7));
+      o[3] = (u8)('0' + (c & 7));
+    }
+  }
+  l->room -= n;
+  l->out = out + n;
+  l->in = in + 1;
+  return 0;
+}
+
+/* dst = the string with escapes, at most max bytes (0: M - 1), in quotes if so; when cut, the end
+ * is a quote and "...".  Built at OFF_TMP unless the source is there already. */
+INLINE u64 escape(struct rt_mem *f, u64 dst, u64 s, s64 max, u64 quoted, u64 build)
+{
+  struct rt_loop *l = STATE(f);
+  u64 room = max <= 0 || (u64)max > M - 1 ? M - 1 : (u64)max;
+  if (quoted)
+    room = (room > 5 ? room : 5) - 2;
+  l->in = 0;
+  l->out = quoted ? 1 : 0;
+  l->a = s;
+  l->b = build;
+  l->room = room;
+  l->d = 0;
+  f->bytes[build] = '"';
+  struct ctx ctx = {f};
+  loop(M, escape_step, &ctx);
+  u64 out = l->out;
+  AT_MOST(out, M);
+  if (quoted && l->d) {
+    out = out - 3 + l->room;
+    AT_MOST(out, M);
+    u8 *o = f->bytes + build + out;
+    o[0] = '"';
+    o[1] = o[2] = o[3] = '.';
+    o[4] = 0;
+  } else if (quoted) {
+    f->bytes[build + out] = '"';
+    f->bytes[build + out + 1] = 0;
+  } else {
+    f->bytes[build + out] = 0;
+  }
+  return put_string(f, dst, M, f->bytes + build);
+}
+
+u64 rt_text_strn(struct rt_mem *f, u64 dst, u64 s, s64 len, u64 quoted)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  return escape(f, dst, s, len, quoted, OFF_TMP);
+}
+
+u64 rt_text_str(struct rt_mem *f, u64 dst, u64 s)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  return escape(f, dst, s, 0, 0, OFF_TMP);
+}
+
+u64 rt_string_quoted(struct rt_mem *f, u64 dst, u64 s)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  return escape(f, dst, s, 0, 1, OFF_TMP);
+}
+
+/* ---- tokenize ------------------------------------------------------------------ */
+
+/* The set of delimiters is a bitmap of bytes in buf[0..31]. */
+static long delim_step(u64 i, void *ctx)
+{
+  struct rt_mem *f = ((struct ctx *)ctx)->f;
+  CHECK_FRAME(f);
+  struct rt_loop *l = STATE(f);
+  u64 at = i;
+  AT_MOST(at, M);
+  SOURCE(s, f, l->a);
+  u64 c = s[at];
+  if (!c)
+    return 1;
+  PIN(c);
+  c &= 255;
+  l->buf[c >> 3] |= (u8)(1 << (c & 7));
+  return 0;
+}
+
+/* in: next byte at OFF_TOK; out: the token's bytes at OFF_TMP */
+static long token_step(u64 i, void *ctx)
+{
+  struct rt_mem *f = ((struct ctx *)ctx)->f;
+  (void)i;
+  CHECK_FRAME(f);
+  struct rt_loop *l = STATE(f);
+  u64 in = l->in, out = l->out;
+  AT_MOST(in, M);
+  AT_MOST(out, M);
+  u64 c = f->bytes[OFF_TOK + in];
+  if (!c)
+    return 1;
+  l->in = in + 1;
+  PIN(c);
+  c &= 255;
+  if (l->buf[c >> 3] >> (c & 7) & 1)
+    return out ? 1 : 0;
+  f->bytes[OFF_TMP + out] = (u8)c;
+  l->out = out + 1;
+  return 0;
+}
+
+INLINE u64 next_token(struct rt_mem *f, u64 dst, u64 delim)
+{
+  struct rt_loop *l = STATE(f);
+  struct ctx ctx = {f};
+  u64 at = HEAD(f)->tok_off;
+  if (at >= HEAD(f)->tok_len) {
+    f->bytes[dst] = 0;
+    return 0;
+  }
+  WORD(l->buf) = WORD(l->buf + 8) = WORD(l->buf + 16) = WORD(l->buf + 24) = 0;
+  l->a = delim;
+  loop(M, delim_step, &ctx);
+  l->in = at;
+  l->out = 0;
+  loop(M, token_step, &ctx);
+  HEAD(f)->tok_off = (u32)l->in;
+  u64 out = l->out;
+  AT_MOST(out, M);
+  f->bytes[OFF_TMP + out] = 0;
+  return put_string(f, dst, M, f->bytes + OFF_TMP);
+}
+
+u64 rt_tokenize_next(struct rt_mem *f, u64 dst, u64 delim)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  return next_token(f, dst, delim);
+}
+
+u64 rt_tokenize(struct rt_mem *f, u64 dst, u64 s, u64 delim)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  SOURCE(p, f, s);
+  if (p[0]) {
+    HEAD(f)->tok_off = 0;
+    HEAD(f)->tok_len = (u32)put_string(f, OFF_TOK, M, p);
+  }
+  return next_token(f, dst, delim);
+}
+
+/* ---- tables -------------------------------------------------------------------- */
+
+INLINE u32 table_u32(u64 at)
+{
+  return *(const u32 *)(RODATA + at);
+}
+
+u64 rt_strtab(struct rt_mem *f, u64 dst, u64 table, s64 value)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  AT_MOST(table, RO_LIMIT);
+  u64 n = table_u32(table), name = table_u32(table + 4), v = (u64)value;
+  if (v < n && v < RT_TABLE_MAX) {
+    v = table + 8 + 4 * v;
+    AT_MOST(v, RO_LIMIT);
+    name = table_u32(v);
+  }
+  AT_MOST(name, RO_LIMIT);
+  return put_string(f, dst, M, RODATA + name);
+}
+
+/* The digits of v in base 16 or 8 (bits 4 or 3), or 10, at the end of the state's buffer. */
+enum { DIGITS = 64 };
+INLINE u64 digits_pow2(struct rt_loop *l, u64 v, u64 bits, u64 upper)
+{
+  u64 n = 1;
+  for (u64 k = 0; k < 22; k++) {
+    u64 d = v & ((1 << bits) - 1);
+    l->buf[DIGITS - 1 - k] = (u8)(d + '0' + (d > 9 ? upper ? 'A' - 10 - '0' : 'a' - 10 - '0' : 0));
+    v >>= bits;
+    if (!v)
+      break;
+    n++;
+  }
+  return FORGET(l, n);
+}
+
+INLINE u64 digits_decimal(struct rt_loop *l, u64 v)
+{
+  u64 n = 1;
+  for (u64 k = 0; k < 20; k++) {
+    l->buf[DIGITS - 1 - k] = (u8)('0' + v % 10);
+    v /= 10;
+    if (!v)
+      break;
+    n++;
+  }
+  return FORGET(l, n);
+}
+
+/* Copies the last n <= DIGITS of the digits to a frame offset (with room), and ends the string. */
+INLINE u64 put_digits(struct rt_mem *f, u64 at, u64 n)
+{
+  AT_MOST(n, DIGITS);
+  read_mem(f->bytes + at, n, STATE(f)->buf + DIGITS - n);
+  f->bytes[at + n] = 0;
+  return n;
+}
+
+INLINE u64 put_decimal(struct rt_mem *f, u64 at, u64 v)
+{
+  return put_digits(f, at, digits_decimal(STATE(f), v));
+}
+
+/* Appends the value in hex to the n bytes at dst; when it doesn't fit, nothing. */
+INLINE u64 append_hex(struct rt_mem *f, u64 dst, u64 n, u64 value, u64 digits)
+{
+  struct rt_loop *l = STATE(f);
+  AT_MOST(n, M);
+  if (n + 2 + 16 >= M) {
+    f->bytes[dst + n] = 0;
+    return n;
+  }
+  if (digits > 1)
+    WORD(l->buf + DIGITS - 16) = WORD(l->buf + DIGITS - 8) = REP('0');
+  u64 have = digits_pow2(l, value, 4, 0);
+  if (have < digits)
+    have = digits;
+  f->bytes[dst + n] = '0';
+  f->bytes[dst + n + 1] = 'x';
+  return n + 2 + put_digits(f, dst + n + 2, have);
+}
+
+u64 rt_append_hex(struct rt_mem *f, u64 dst, u64 value, u64 digits)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  return append_hex(f, dst, length(f, f->bytes + dst), value, digits < 16 ? digits : 16);
+}
+
+/* a: table, b: the argument, c: bits not yet named, b: frame offset; out: bytes there */
+static long flag_step(u64 i, void *ctx)
+{
+  struct rt_mem *f = ((struct ctx *)ctx)->f;
+  CHECK_FRAME(f);
+  struct rt_loop *l = STATE(f);
+  u64 row = l->a, out = l->out, dst = l->b;
+  AT_MOST(row, RO_LIMIT);
+  AT_MOST(out, M - 1);
+  IN(dst);
+  u64 k = i;
+  AT_MOST(k, RT_FLAGS_MAX);
+  row += sizeof(struct rt_flags) + k * sizeof(struct rt_flag);
+  AT_MOST(row, RO_LIMIT);
+  const struct rt_flag *r = (const struct rt_flag *)(RODATA + row);
+  if ((l->d & r->mask) != r->value)
+    return 0;
+  l->c &= ~r->mask;
+  u64 name = r->name, room = M - out;
+  AT_MOST(name, RO_LIMIT);
+  if (out && room > 2) {
+    f->bytes[dst + out] = '|';
+    out++;
+    room--;
+  }
+  AT_MOST(out, M);
+  AT_MOST(room, M);
+  l->out = out + put_string(f, dst + out, room, RODATA + name);
+  return 0;
+}
+
+u64 rt_flags_str(struct rt_mem *f, u64 dst, u64 value, u64 table)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  AT_MOST(table, RO_LIMIT);
+  struct rt_loop *l = STATE(f);
+  const struct rt_flags *t = (const struct rt_flags *)(RODATA + table);
+  u64 zero_name = t->zero, n = t->n;
+  f->bytes[dst] = 0;
+  if (!value && zero_name != ~0u) {
+    AT_MOST(zero_name, RO_LIMIT);
+    return put_string(f, dst, M, RODATA + zero_name);
+  }
+  l->a = table;
+  l->b = dst;
+  l->c = l->d = value;
+  l->out = 0;
+  if (n > RT_FLAGS_MAX)
+    n = RT_FLAGS_MAX;
+  struct ctx ctx = {f};
+  loop(n, flag_step, &ctx);
+  u64 out = l->out;
+  AT_MOST(out, M - 1);
+  if (out && !l->c)
+    return out;
+  if (out && out + 2 < M)
+    f->bytes[dst + out++] = '|';
+  return append_hex(f, dst, out, l->c, 1);
+}
+
+/* a: table, d: the argument; c: offset of the name, or 0 */
+static long enum_step(u64 i, void *ctx)
+{
+  struct rt_mem *f = ((struct ctx *)ctx)->f;
+  CHECK_FRAME(f);
+  struct rt_loop *l = STATE(f);
+  u64 row = l->a, k = i;
+  AT_MOST(row, RO_LIMIT);
+  AT_MOST(k, RT_TABLE_MAX);
+  row += sizeof(struct rt_flags) + k * sizeof(struct rt_flag);
+  AT_MOST(row, RO_LIMIT);
+  const struct rt_flag *r = (const struct rt_flag *)(RODATA + row);
+  if (l->d != r->value)
+    return 0;
+  l->c = r->name;
+  l->b = 1;
+  return 1;
+}
+
+u64 rt_enum_str(struct rt_mem *f, u64 dst, u64 value, u64 table)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  AT_MOST(table, RO_LIMIT);
+  struct rt_loop *l = STATE(f);
+  const struct rt_flags *t = (const struct rt_flags *)(RODATA + table);
+  u64 n = t->n;
+  l->a = table;
+  l->b = 0;
+  l->d = value;
+  if (n > RT_TABLE_MAX)
+    n = RT_TABLE_MAX;
+  struct ctx ctx = {f};
+  loop(n, enum_step, &ctx);
+  if (!l->b)
+    return append_hex(f, dst, 0, value, 1);
+  u64 name = l->c;
+  AT_MOST(name, RO_LIMIT);
+  return put_string(f, dst, M, RODATA + name);
+}
+
+u64 rt_errno_str(struct rt_mem *f, u64 dst, s64 number, u64 errno_tab)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  AT_MOST(errno_tab, RO_LIMIT);
+  u64 n = (u64)number;
+  if (n < RT_ERRNO_MAX) {
+    u64 at = errno_tab + 8 + 4 * n;
+    AT_MOST(at, RO_LIMIT);
+    u64 name = table_u32(at);
+    AT_MOST(name, RO_LIMIT);
+    u64 len = put_string(f, dst, M, RODATA + name);
+    if (len)
+      return len;
+  }
+  u64 at = 2, negative = number < 0;
+  f->bytes[dst] = 'E';
+  f->bytes[dst + 1] = '#';
+  f->bytes[dst + 2] = '-';
+  at += negative;
+  return at + put_decimal(f, dst + at, negative ? -n : n);
+}
+
+enum { RETSTR_HEX = 2, RETSTR_OCTAL = 3 };
+
+u64 rt_returnstr(struct rt_mem *f, u64 dst, s64 value, u64 format, u64 errno_tab)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  u64 n = (u64)value, at = 0;
+  u64 error = -n;
+  if (error < RT_ERRNO_MAX && error) {
+    f->bytes[dst] = '-';
+    at = 1 + put_decimal(f, dst + 1, error);
+    AT_MOST(at, 32);
+    AT_MOST(errno_tab, RO_LIMIT);
+    u64 row = errno_tab + 8 + 4 * error;
+    AT_MOST(row, RO_LIMIT);
+    u64 name = table_u32(row);
+    AT_MOST(name, RO_LIMIT);
+    f->bytes[dst + at] = ' ';
+    f->bytes[dst + at + 1] = '(';
+    u64 end = at + 2 + put_string(f, dst + at + 2, 32, RODATA + name);
+    AT_MOST(end, M);
+    f->bytes[dst + end] = ')';
+    f->bytes[dst + end + 1] = 0;
+    return end + 1;
+  }
+  if (format == RETSTR_HEX)
+    return append_hex(f, dst, 0, n, 1);
+  if (format == RETSTR_OCTAL) {
+    f->bytes[dst] = '0';
+    at = n != 0;
+    return at + put_digits(f, dst + at, digits_pow2(STATE(f), n, 3, 0));
+  }
+  f->bytes[dst] = '-';
+  at = value < 0;
+  return at + put_decimal(f, dst + at, at ? -n : n);
+}

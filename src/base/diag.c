@@ -102,6 +102,21 @@ void diag_msg(struct diag *d, enum diag_kind kind, const char *fmt, ...)
   emit(d, kind, &b);
 }
 
+void diag_parse(struct diag *d, const struct loc *loc, const char *msg, const char *saw)
+{
+  struct strbuf b = {0};
+  sb_printf(&b, "%sparse error:%s %s\n", d->color ? "\033[31m" : "", d->color ? "\033[0m" : "",
+            msg);
+  sb_printf(&b, "        saw: %s", saw);
+  if (loc->file) {
+    sb_printf(&b, " at %s:%u:%u\n", loc->file->name, loc->line, loc->col);
+    put_source_line(&b, loc);
+  } else {
+    sb_putc(&b, '\n');
+  }
+  emit(d, DIAG_PARSE_ERROR, &b);
+}
+
 /* Levenshtein distance with adjacent transpositions, cut off at `limit`. */
 static u32 edit_distance(const char *a, const char *b, u32 limit)
 {

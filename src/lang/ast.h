@@ -18,14 +18,14 @@ enum expr_kind {
   E_NUM,      /* num */
   E_STR,      /* str, len */
   E_SYM,      /* name */
-  E_INDEX,    /* name or base (an E_HIST); args are the keys; E_STAR marks a slice */
+  E_INDEX,    /* name[args], or a[args] where a is an E_HIST; E_STAR marks a slice */
   E_STAR,     /* "*" as a key of a slice */
   E_CALL,     /* name, args */
   E_UNARY,    /* op, a: + - ~ ! */
   E_INCDEC,   /* op (OP_PREINC…), a */
   E_BINARY,   /* op, a, b: arithmetic, comparison, && ||, "." */
   E_MATCH,    /* a =~ b or a !~ b (op OP_MATCH / OP_NOMATCH); b is an E_STR */
-  E_IN,       /* args in name ([args] in array); E_STAR marks a slice */
+  E_IN,       /* [args] in a (E_SYM or E_HIST); E_STAR marks a slice */
   E_TERNARY,  /* a ? b : c */
   E_ASSIGN,   /* a op= b; op OP_NONE for "=", OP_STATADD for "<<<" */
   E_STATOP,   /* stat, a: @count(a) …; num: the shift of @variance */

@@ -43,6 +43,16 @@ $(B)/gen/rt_image.inc: $(B)/gen/rt.bpf.o $(B)/rtgen
 	$(B)/rtgen $< > $@.tmp && mv $@.tmp $@
 $(B)/bpf/link.o: $(B)/gen/rt_image.inc
 
+# Everything but main(), for the tests to link what they need of it.
+$(B)/libstap.a: $(filter-out $(B)/driver/main.o,$(OBJ))
+	@rm -f $@
+	$(AR) rcs $@ $^
+UNIT := $(patsubst tests/unit/%.c,$(B)/tests/%,$(wildcard tests/unit/*.c))
+$(B)/tests/%: tests/unit/%.c $(B)/libstap.a
+	@mkdir -p $(@D)
+	$(CC) $(STDFLAGS) $(WARN) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(B)/libstap.a $(LIBS)
+unit: $(UNIT)
+
 # Compile one folder alone: make dir-lang
 dir-%:
 	$(MAKE) $(patsubst src/%.c,$(B)/%.o,$(filter-out %.bpf.c %/rtgen.c,$(wildcard src/$*/*.c)))
@@ -50,5 +60,5 @@ dir-%:
 clean:
 	rm -rf build build-san
 
--include $(OBJ:.o=.d)
-.PHONY: all clean
+-include $(OBJ:.o=.d) $(UNIT:=.d)
+.PHONY: all unit clean

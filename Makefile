@@ -1,8 +1,9 @@
-# make         build/stap
-# make demo    install what is missing, build, say hello, trace file opens
-# make check   install what the tests need, build, run every test
-# make install [DESTDIR=…] [PREFIX=/usr/local]
-# make SAN=1   the same with AddressSanitizer and UndefinedBehaviorSanitizer
+# make          build/stap
+# make demo     install what is missing, build, say hello, trace file opens
+# make check    install what the tests need, build, run every test
+# make install  [DESTDIR=…] [PREFIX=/usr/local]
+# make format   lay the sources out; make tidy: static analysis
+# make SAN=1    into build-san, with AddressSanitizer and UndefinedBehaviorSanitizer
 
 PREFIX  ?= /usr/local
 B       ?= build
@@ -20,10 +21,12 @@ B       := build-san
 endif
 
 DIRS := base lang elaborate probe target ir bpf user runtime session driver
-SRC  := $(foreach d,$(DIRS),$(filter-out %.bpf.c %/rtgen.c,$(wildcard src/$(d)/*.c)))
+SRC  := $(foreach d,$(DIRS),$(filter-out %.bpf.c %/rtgen.c %/mkindex.c,$(wildcard src/$(d)/*.c)))
 OBJ  := $(SRC:src/%.c=$(B)/%.o)
+TAPSET_FILES := $(wildcard tapset/*.stp tapset/*.stpm)
+INDEX := $(if $(TAPSET_FILES),tapset/index)
 
-all: $(B)/stap
+all: $(B)/stap $(B)/mkindex $(INDEX)
 
 $(B)/stap: $(OBJ)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
@@ -31,6 +34,11 @@ $(B)/stap: $(OBJ)
 $(B)/%.o: src/%.c
 	@mkdir -p $(@D)
 	$(CC) $(STDFLAGS) $(WARN) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/mkindex: $(B)/driver/mkindex.o $(B)/libstap.a
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+tapset/index: $(B)/mkindex $(TAPSET_FILES)
+	$(B)/mkindex tapset >$@.tmp && mv $@.tmp $@
 
 # The runtime: compiled for BPF, then made into arrays that bpf/link.c reads.
 $(B)/gen/rt.bpf.o: src/runtime/rt.bpf.c $(wildcard src/runtime/*.bpf.c src/runtime/*.h)
@@ -57,8 +65,32 @@ unit: $(UNIT)
 dir-%:
 	$(MAKE) $(patsubst src/%.c,$(B)/%.o,$(filter-out %.bpf.c %/rtgen.c,$(wildcard src/$*/*.c)))
 
+# ---- for users and developers ----
+
+deps-%:
+	@scripts/deps.sh $*
+
+# The packages first: what follows runs the compilers.
+demo: deps-build
+	@$(MAKE) -s all
+	@scripts/demo.sh
+
+check: deps-build deps-test
+	@$(MAKE) -s all unit
+	@$(MAKE) -s SAN=1 all unit
+	@tests/run --san
+
+install: all
+	scripts/install.sh $(B) $(DESTDIR)$(PREFIX)
+
+C_FILES = $(shell git ls-files '*.c' '*.h')
+format: deps-lint
+	clang-format -i $(C_FILES)
+tidy: deps-lint $(B)/gen/rt_image.inc
+	clang-tidy --quiet $(filter-out %.bpf.c,$(wildcard src/*/*.c)) -- $(STDFLAGS) $(WARN)
+
 clean:
-	rm -rf build build-san
+	rm -rf build build-san tapset/index
 
 -include $(OBJ:.o=.d) $(UNIT:=.d)
-.PHONY: all unit clean
+.PHONY: all unit demo check install format tidy clean

@@ -1,0 +1,221 @@
+/* Builds instructions, labels and relocations of the current subprogram. */
+#include "bpf/gen.h"
+
+u32 emit(struct gen *g, u8 code, u8 dst, u8 src, s16 off, s32 imm)
+{
+  struct bpf_insn in = {.code = code, .dst_reg = dst & 15, .src_reg = src & 15, .off = off,
+                        .imm = imm};
+  vec_push(g->a, &g->s->insns, in);
+  return g->s->insns.n - 1;
+}
+
+void emit_mov(struct gen *g, u8 dst, u8 src)
+{
+  if (dst != src)
+    emit(g, BPF_ALU64 | BPF_MOV | BPF_X, dst, src, 0, 0);
+}
+
+static void emit_ld64(struct gen *g, u8 dst, u8 src, u64 imm)
+{
+  emit(g, BPF_LD | BPF_IMM | BPF_DW, dst, src, 0, (s32)(u32)imm);
+  emit(g, 0, 0, 0, 0, (s32)(u32)(imm >> 32));
+}
+
+void emit_movi(struct gen *g, u8 dst, s64 imm)
+{
+  if (imm == (s32)imm)
+    emit(g, BPF_ALU64 | BPF_MOV | BPF_K, dst, 0, 0, (s32)imm);
+  else if (imm == (s64)(u32)imm)
+    emit(g, BPF_ALU | BPF_MOV | BPF_K, dst, 0, 0, (s32)imm);
+  else
+    emit_ld64(g, dst, 0, (u64)imm);
+}
+
+void emit_alu(struct gen *g, u8 op, u8 dst, u8 src)
+{
+  emit(g, BPF_ALU64 | op | BPF_X, dst, src, 0, 0);
+}
+
+void emit_alui(struct gen *g, u8 op, u8 dst, s32 imm)
+{
+  emit(g, BPF_ALU64 | op | BPF_K, dst, 0, 0, imm);
+}
+
+void emit_be64(struct gen *g, u8 reg)
+{
+  emit(g, BPF_ALU | BPF_END | BPF_TO_BE, reg, 0, 0, 64);
+}
+
+static s16 short_off(struct gen *g, s32 off)
+{
+  if (off != (s16)off && !g->failed) {
+    g->failed = true;
+    diag_msg(g->diag, DIAG_ERROR,
+             "the script's variables need more memory than a BPF program can address");
+  }
+  return (s16)off;
+}
+
+void emit_ldx(struct gen *g, enum bpf_size sz, u8 dst, u8 src, s32 off)
+{
+  emit(g, BPF_LDX | BPF_MEM | sz, dst, src, short_off(g, off), 0);
+}
+
+void emit_stx(struct gen *g, enum bpf_size sz, u8 dst, s32 off, u8 src)
+{
+  emit(g, BPF_STX | BPF_MEM | sz, dst, src, short_off(g, off), 0);
+}
+
+void emit_st(struct gen *g, enum bpf_size sz, u8 dst, s32 off, s32 imm)
+{
+  emit(g, BPF_ST | BPF_MEM | sz, dst, 0, short_off(g, off), imm);
+}
+
+void emit_atomic(struct gen *g, s32 op, u8 dst, s32 off, u8 src)
+{
+  emit(g, BPF_STX | BPF_ATOMIC | BPF_DW, dst, src, short_off(g, off), op);
+}
+
+static void add_fixup(struct gen *g, u32 insn, u32 label)
+{
+  vec_push(g->a, &g->fixups, ((struct fixup){insn, label}));
+}
+
+void emit_jmp(struct gen *g, u32 label)
+{
+  add_fixup(g, emit(g, BPF_JMP | BPF_JA, 0, 0, 0, 0), label);
+}
+
+void emit_jcc(struct gen *g, u8 op, u8 dst, u8 src, u32 label)
+{
+  add_fixup(g, emit(g, BPF_JMP | op | BPF_X, dst, src, 0, 0), label);
+}
+
+void emit_jcci(struct gen *g, u8 op, u8 dst, s32 imm, u32 label)
+{
+  add_fixup(g, emit(g, BPF_JMP | op | BPF_K, dst, 0, 0, imm), label);
+}
+
+void emit_helper(struct gen *g, u32 helper)
+{
+  emit(g, BPF_JMP | BPF_CALL, 0, 0, 0, (s32)helper);
+}
+
+static void add_reloc(struct gen *g, struct bpf_reloc r)
+{
+  vec_push(g->a, &g->s->relocs, r);
+}
+
+void emit_rt(struct gen *g, const char *name)
+{
+  u32 at = emit(g, BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, -1);
+  add_reloc(g, (struct bpf_reloc){.insn = at, .kind = REL_RT, .name = name});
+}
+
+void emit_rt_template(struct gen *g, const char *name, const struct bpf_rt_params *p)
+{
+  u32 at = emit(g, BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, -1);
+  add_reloc(g, (struct bpf_reloc){.insn = at, .kind = REL_RT, .name = name, .params = p});
+}
+
+void emit_callsub(struct gen *g, u32 sub)
+{
+  u32 at = emit(g, BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0, -1);
+  add_reloc(g, (struct bpf_reloc){.insn = at, .kind = REL_SUB, .index = sub});
+}
+
+static void emit_ld_reloc(struct gen *g, u8 dst, u8 src, struct bpf_reloc r)
+{
+  r.insn = g->s->insns.n;
+  emit_ld64(g, dst, src, 0);
+  add_reloc(g, r);
+}
+
+void emit_map(struct gen *g, u8 dst, u32 map)
+{
+  emit_ld_reloc(g, dst, BPF_PSEUDO_MAP_FD, (struct bpf_reloc){.kind = REL_MAP, .index = map});
+}
+
+void emit_mapval(struct gen *g, u8 dst, u32 map, u32 off)
+{
+  emit_ld_reloc(g, dst, BPF_PSEUDO_MAP_VALUE,
+                (struct bpf_reloc){.kind = REL_MAPVAL, .index = map, .offset = off});
+}
+
+void emit_subptr(struct gen *g, u8 dst, u32 sub)
+{
+  emit_ld_reloc(g, dst, BPF_PSEUDO_FUNC, (struct bpf_reloc){.kind = REL_SUBPTR, .index = sub});
+}
+
+void emit_exit(struct gen *g)
+{
+  emit(g, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+}
+
+u32 label_new(struct gen *g)
+{
+  if (g->nlabels == g->cap_labels)
+    g->label_pos = vec_grow(g->a, g->label_pos, g->nlabels, &g->cap_labels, sizeof(s32));
+  g->label_pos[g->nlabels] = -1;
+  return g->nlabels++;
+}
+
+void label_here(struct gen *g, u32 label)
+{
+  g->label_pos[label] = (s32)g->s->insns.n;
+}
+
+struct bpf_sub *sub_begin(struct gen *g, const char *name, u32 *index)
+{
+  struct bpf_sub *s = NEW(g->a, struct bpf_sub);
+  s->name = name;
+  if (index)
+    *index = g->unit->subs.n;
+  vec_push(g->a, &g->unit->subs, s);
+  return s;
+}
+
+/* Resolves the current subprogram's jumps. */
+void sub_end(struct gen *g)
+{
+  for (u32 i = 0; i < g->fixups.n; i++) {
+    struct fixup *f = &g->fixups.v[i];
+    s32 off = g->label_pos[f->label] - (s32)f->insn - 1;
+    g->s->insns.v[f->insn].off = short_off(g, off);
+  }
+  g->fixups.n = 0;
+  g->nlabels = 0;
+}
+
+struct callback callback_begin(struct gen *g, const char *name, u32 nargs)
+{
+  struct callback c = {.saved = g->s,
+                       .label_pos = g->label_pos,
+                       .nlabels = g->nlabels,
+                       .cap_labels = g->cap_labels,
+                       .fix = g->fixups.v,
+                       .nfix = g->fixups.n,
+                       .capfix = g->fixups.cap};
+  g->label_pos = NULL;
+  g->nlabels = g->cap_labels = 0;
+  g->fixups.v = NULL;
+  g->fixups.n = g->fixups.cap = 0;
+  g->s = sub_begin(g, name, &c.index);
+  g->s->callback = true;
+  g->s->nargs = nargs;
+  return c;
+}
+
+u32 callback_end(struct gen *g, struct callback *c)
+{
+  emit_exit(g);
+  sub_end(g);
+  g->s = c->saved;
+  g->label_pos = c->label_pos;
+  g->nlabels = c->nlabels;
+  g->cap_labels = c->cap_labels;
+  g->fixups.v = c->fix;
+  g->fixups.n = c->nfix;
+  g->fixups.cap = c->capfix;
+  return c->index;
+}

@@ -1,6 +1,7 @@
 # make          build/stap
 # make demo     install what is missing, build, say hello, trace file opens
 # make check    install what the tests need, build, run every test
+# make vm-check run the tests on a 6.1 kernel in QEMU; make vm-shell: a prompt there
 # make install  [DESTDIR=…] [PREFIX=/usr/local]
 # make format   lay the sources out; make tidy: static analysis
 # make SAN=1    into build-san, with AddressSanitizer and UndefinedBehaviorSanitizer
@@ -79,6 +80,13 @@ check: deps-build deps-test
 	@$(MAKE) -s all unit
 	@$(MAKE) -s SAN=1 all unit
 	@tests/run --san
+	@tests/vm/check
+
+vm-check: deps-build deps-test
+	@$(MAKE) -s all unit
+	@tests/vm/check
+vm-shell: deps-test
+	@tests/vm/shell
 
 install: all
 	scripts/install.sh $(B) $(DESTDIR)$(PREFIX)
@@ -93,4 +101,4 @@ clean:
 	rm -rf build build-san tapset/index
 
 -include $(OBJ:.o=.d) $(UNIT:=.d)
-.PHONY: all unit demo check install format tidy clean
+.PHONY: all unit demo check vm-check vm-shell install format tidy clean

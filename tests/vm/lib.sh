@@ -5,7 +5,8 @@
 # and may write anywhere without the host noticing. A second 9p share, writable, carries the job in and its results out.
 #
 # Sourced by run, check and shell. Sets vm_dir (the share) and vm_log (the console); vm_boot fails unless the guest
-# reached its power-off by itself.
+# reached its power-off by itself. VM_LOG names a file that the console is appended to, VM_APPEND holds words for the
+# kernel's command line.
 
 vm_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 vm_packages="qemu-system-x86 linux-image-amd64 busybox-static cpio"
@@ -17,7 +18,7 @@ vm_find() {
     vm_release=${vm_kernel#/boot/vmlinuz-}
     if ! command -v qemu-system-x86_64 >/dev/null || ! command -v cpio >/dev/null || [ ! -x /bin/busybox ] ||
         [ -z "$vm_kernel" ] || [ ! -d "/lib/modules/$vm_release" ]; then
-        echo "vm: install $vm_packages (scripts/deps.sh vm)" >&2
+        echo "vm: install $vm_packages (scripts/deps.sh test)" >&2
         return 1
     fi
 }
@@ -61,6 +62,7 @@ vm_boot() {
     (export -f vm_qemu; export vm_dir vm_kernel VM_APPEND
         exec timeout -k 5 "$1" bash -c 'vm_qemu -display none -monitor none -serial "file:$1"' vm "$vm_log") </dev/null
     rc=$?
+    [ -z "${VM_LOG-}" ] || tr -d '\r' <"$vm_log" >>"$VM_LOG"
     [ -e "$vm_dir/done" ] && return 0
     if [ "$rc" = 124 ] || [ "$rc" = 137 ]; then
         echo "vm: the guest did not end within $1 s" >&2
@@ -70,6 +72,6 @@ vm_boot() {
         echo "vm: the guest stopped before its work was done (emulator's status $rc)" >&2
     fi
     echo "vm: last lines of its console:" >&2
-    tail -n 40 "$vm_log" | tr -d '\r' | sed 's/^/  | /' >&2
+    tail -n 40 "$vm_log" | tr -d '\r' | sed 's/^/vm| /' >&2
     return 1
 }

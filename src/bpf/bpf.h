@@ -2,7 +2,8 @@
  *   gen.c    IR to BPF instructions with relocations (struct bpf_unit)
  *   link.c   adds the runtime functions a unit calls, resolves relocations, makes BTF
  *   load.c   maps, programs, verifier log
- *   exec.c   struct executor: attach, run, rings  */
+ *   exec.c   struct executor: attach, run, rings (ring.c), globals at exit (readback.c), system
+ *            calls by number (dispatch.c)  */
 #ifndef STAP_BPF_BPF_H
 #define STAP_BPF_BPF_H
 
@@ -62,12 +63,25 @@ struct bpf_unit {       /* one program to load */
   VEC(struct ir_probe *) probes; /* whose handlers it runs */
   int fd;               /* after loading */
 };
+/* Where a global lives. */
+struct bpf_gmap {
+  u32 map;                /* arrays and statistics: image map index */
+  u32 off;                /* scalars: byte in BMAP_GLOBALS */
+  u32 lock_off;           /* lock word in BMAP_GLOBALS */
+  u32 seq_off;            /* insertion counter in BMAP_GLOBALS */
+  u32 key_size, col_size[9];
+  u32 val_size, val_off;  /* val_off != 0: the insertion number stands before the value */
+  u32 hist_first[8];      /* first bucket of each histogram in rt_stat */
+  u32 stat_key, stat_val; /* statistics: frame areas of merge()'s key and result */
+  u32 merge_sub;          /* merge()'s subprogram in the current unit, or IR_NO */
+};
 struct bpf_image {
   struct arena *a;
   struct ir_module *m;
   VEC(struct bpf_mapdef) maps;
   VEC(struct bpf_unit *) units;
   VEC(struct rt_site) sites;
+  struct bpf_gmap *gmap; /* by global id */
   u32 frame_size;       /* bytes of one frame; multiple of 8 */
   u32 rodata_size;      /* power of two */
   u32 maxstringlen;
@@ -100,6 +114,20 @@ struct bpf_types {
 int bpf_load_maps(struct bpf_image *img, struct diag *d);
 int bpf_load_unit(struct bpf_image *img, struct bpf_unit *u, struct diag *d, u32 verbose);
 void bpf_unload(struct bpf_image *img); /* closes every fd */
+
+/* readback.c: struct executor's read_global(). */
+int bpf_read_global(struct bpf_image *img, const struct ir_global *g, void *arg,
+                    void (*visit)(void *arg, const struct ir_val *keys, const struct ir_val *val,
+                                  const struct rt_stat *stat));
+
+/* dispatch.c: a program for sys_enter or sys_exit that jumps to the unit of the call's number.  The
+ * image's units are loaded.  0, or -1 after reporting; fds are -1 while not open.  */
+struct bpf_dispatch {
+  int array_fd, prog_fd;
+};
+int bpf_dispatch_load(struct bpf_dispatch *t, const struct bpf_image *img, bool exit,
+                      struct diag *d);
+void bpf_dispatch_close(struct bpf_dispatch *t);
 
 /* disasm.c: for --dump=bpf and tests. */
 void bpf_print_unit(struct strbuf *b, const struct bpf_unit *u);

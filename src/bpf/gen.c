@@ -742,7 +742,7 @@ static u32 scratch_size(struct gen *g, const struct ir_fn *fn, u32 *key, u32 *re
       } else if (i->op == IR_SPRINT) {
         *rec = MAX(*rec, g->M);
       } else if (i->op >= IR_MGET && i->op <= IR_MDEL_SLICE) {
-        const struct gmap *gm = &g->gmap[i->global->id];
+        const struct bpf_gmap *gm = &g->gmap[i->global->id];
         *key = MAX(*key, gm->key_size);
         val = MAX(val, gm->val_size);
       } else if (i->op == IR_ITER_BEGIN) {

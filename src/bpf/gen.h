@@ -68,16 +68,6 @@ struct genfn {
   VEC(struct { struct ir_lockset *set; s32 off; }) locks;
 };
 
-struct gmap {               /* a global's place */
-  u32 map;                  /* arrays and statistics: image map index */
-  u32 off;                  /* scalars: byte in BMAP_GLOBALS */
-  u32 lock_off;             /* lock word in BMAP_GLOBALS, 0: none */
-  u32 seq_off;              /* insertion counter in BMAP_GLOBALS */
-  u32 key_size, val_size, val_off;
-  u32 hist_first[8];        /* first bucket of each histogram in rt_stat */
-  u32 stat_key, stat_val;   /* statistics: frame areas of merge()'s key and result */
-  u32 merge_sub;            /* merge()'s subprogram in the current unit, or IR_NO */
-};
 struct giter {              /* a foreach's place */
   u32 snap;                 /* map of snapshot entries: key, then value */
   u32 sort;                 /* map of struct rt_sort_entry */
@@ -104,7 +94,7 @@ struct gen {
   u32 nlabels, cap_labels;
   u32 *target_label;        /* per edge target of the current region; 0: none yet */
   VEC(struct fixup) fixups;
-  struct gmap *gmap;        /* per global */
+  struct bpf_gmap *gmap;        /* per global */
   struct giter *giter;      /* per iter */
   struct gfn *gfn;          /* per function */
   u32 int_top, str_top;     /* frame allocation */
@@ -207,8 +197,8 @@ void build_columns(struct gen *g, const struct ir_global *v, u64 mask, const str
  * area at register `key` + key_off; jumps to `differs`.  Uses R0 and R5.  */
 void compare_columns(struct gen *g, const struct ir_global *v, u64 mask, u8 elem, u8 key,
                      s32 key_off, u32 differs);
-void lookup(struct gen *g, const struct gmap *gm, const struct key *k); /* R0 = value or 0 */
-void stage_seq(struct gen *g, const struct gmap *gm);       /* insertion number to the value area */
+void lookup(struct gen *g, const struct bpf_gmap *gm, const struct key *k); /* R0 = value or 0 */
+void stage_seq(struct gen *g, const struct bpf_gmap *gm);       /* insertion number to the value area */
 /* Adds the value area as a new element.  R0 = 0, -EEXIST or the failure. */
 void insert(struct gen *g, const struct ir_global *v, const struct key *k);
 void check_inserted(struct gen *g, const struct ir_block *b, const struct ir_ins *i, u32 ok,

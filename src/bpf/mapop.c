@@ -39,7 +39,7 @@ u32 column_off(const struct gen *g, const struct ir_global *v, u32 c)
   return off;
 }
 
-static u32 stat_bytes(const struct ir_global *v, struct gmap *gm)
+static u32 stat_bytes(const struct ir_global *v, struct bpf_gmap *gm)
 {
   u32 size = sizeof(struct rt_stat);
   for (u32 k = 0; k < v->hists.n && k < ARRAY_SIZE(gm->hist_first); k++) {
@@ -58,16 +58,22 @@ static u32 new_map(struct gen *g, const struct ir_global *v, enum bpf_map_type t
   return g->img->maps.n - 1;
 }
 
-static void layout_array(struct gen *g, const struct ir_global *v, struct gmap *gm)
+/* The display at exit shows equal values in the order of their insertion. */
+static bool ordered(const struct ir_global *v)
+{
+  return v->ordered || v->show_at_exit;
+}
+
+static void layout_array(struct gen *g, const struct ir_global *v, struct bpf_gmap *gm)
 {
   for (u32 k = 0; k < v->nkeys; k++)
-    gm->key_size += v->key_type[k] == TY_STRING ? str_bytes(g, v->key_maxlen[k]) : 8;
+    gm->key_size += gm->col_size[k] = column_size(g, v, k);
   if (v->type == TY_STATS) {
-    gm->val_off = v->ordered ? 8 : 0;
+    gm->val_off = ordered(v) ? 8 : 0;
     gm->val_size = gm->val_off + stat_bytes(v, gm);
     gm->map = new_map(g, v, BPF_MAP_TYPE_PERCPU_HASH, gm->key_size, gm->val_size, v->maxentries);
   } else {
-    gm->val_off = v->ordered || v->wrap ? 8 : 0;
+    gm->val_off = ordered(v) || v->wrap ? 8 : 0;
     gm->val_size = gm->val_off + (v->type == TY_STRING ? str_bytes(g, v->val_maxlen) : 8);
     gm->map = new_map(g, v, BPF_MAP_TYPE_HASH, gm->key_size, gm->val_size, v->maxentries);
   }
@@ -80,12 +86,12 @@ void layout_globals(struct gen *g)
   u32 n = 0;
   for (u32 i = 0; i < m->globals.n; i++)
     n = MAX(n, m->globals.v[i]->id + 1);
-  g->gmap = NEW_ARRAY(g->a, struct gmap, n + 1);
+  g->img->gmap = g->gmap = NEW_ARRAY(g->a, struct bpf_gmap, n + 1);
   g->giter = NEW_ARRAY(g->a, struct giter, m->iters.n + 1);
   g->globals_top = 8;
   for (u32 i = 0; i < m->globals.n; i++) {
     struct ir_global *v = m->globals.v[i];
-    struct gmap *gm = &g->gmap[v->id];
+    struct bpf_gmap *gm = &g->gmap[v->id];
     gm->lock_off = globals_take(g, 8);
     if (v->nkeys) {
       layout_array(g, v, gm);
@@ -100,7 +106,7 @@ void layout_globals(struct gen *g)
   u8 *init = arena_alloc(g->a, g->globals_top);
   for (u32 i = 0; i < m->globals.n; i++) {
     struct ir_global *v = m->globals.v[i];
-    const struct gmap *gm = &g->gmap[v->id];
+    const struct bpf_gmap *gm = &g->gmap[v->id];
     if (v->nkeys || v->type == TY_STATS)
       continue;
     if (v->type == TY_STRING && v->init_str)
@@ -172,7 +178,7 @@ static void key_addr(struct gen *g, u8 reg, const struct key *k)
   emit_alui(g, BPF_ADD, reg, k->in_place ? k->p->off : (s32)g->f->key_off);
 }
 
-void lookup(struct gen *g, const struct gmap *gm, const struct key *k)
+void lookup(struct gen *g, const struct bpf_gmap *gm, const struct key *k)
 {
   key_addr(g, R2, k);
   emit_map(g, R1, gm->map);
@@ -182,7 +188,7 @@ void lookup(struct gen *g, const struct gmap *gm, const struct key *k)
 /* ---- adding an element ---------------------------------------------------------- */
 
 /* Puts the element's insertion number into the value area. */
-void stage_seq(struct gen *g, const struct gmap *gm)
+void stage_seq(struct gen *g, const struct bpf_gmap *gm)
 {
   if (!gm->val_off)
     return;
@@ -192,7 +198,7 @@ void stage_seq(struct gen *g, const struct gmap *gm)
   emit_stx(g, SZ_DW, base_reg(g), (s32)g->f->val_off, R2);
 }
 
-static void insert_once(struct gen *g, const struct gmap *gm, const struct key *k)
+static void insert_once(struct gen *g, const struct bpf_gmap *gm, const struct key *k)
 {
   key_addr(g, R2, k);
   emit_mov(g, R3, base_reg(g));
@@ -214,7 +220,7 @@ void for_each(struct gen *g, u32 map, u32 sub)
 
 /* Deletes the element that was inserted first: one pass finds the lowest number, a second
  * deletes its owner. */
-static void evict(struct gen *g, const struct gmap *gm)
+static void evict(struct gen *g, const struct bpf_gmap *gm)
 {
   struct callback c = callback_begin(g, "oldest", 4);
   u32 out = label_new(g);
@@ -244,7 +250,7 @@ static void evict(struct gen *g, const struct gmap *gm)
  * room first. */
 void insert(struct gen *g, const struct ir_global *v, const struct key *k)
 {
-  const struct gmap *gm = &g->gmap[v->id];
+  const struct bpf_gmap *gm = &g->gmap[v->id];
   insert_once(g, gm, k);
   if (!v->wrap)
     return;
@@ -276,7 +282,7 @@ static void copy_to(struct gen *g, u32 dst, u8 src)
 static void sel_get(struct gen *g, const struct ir_ins *i)
 {
   const struct ir_global *v = i->global;
-  const struct gmap *gm = &g->gmap[v->id];
+  const struct bpf_gmap *gm = &g->gmap[v->id];
   if (i->dst == IR_NO || g->f->place[i->dst].kind == PL_NONE)
     return;
   if (v->type == TY_STRING) {
@@ -301,7 +307,7 @@ static void store_string(struct gen *g, const struct ir_val *v, u32 size)
 static void sel_set(struct gen *g, const struct ir_ins *i)
 {
   const struct ir_global *v = i->global;
-  const struct gmap *gm = &g->gmap[v->id];
+  const struct bpf_gmap *gm = &g->gmap[v->id];
   if (v->type == TY_STRING) {
     emit_mapval(g, R1, BMAP_GLOBALS, gm->off);
     store_string(g, &i->args[0], gm->val_size);
@@ -315,7 +321,7 @@ static void sel_set(struct gen *g, const struct ir_ins *i)
 static void sel_mget(struct gen *g, const struct ir_ins *i)
 {
   const struct ir_global *v = i->global;
-  const struct gmap *gm = &g->gmap[v->id];
+  const struct bpf_gmap *gm = &g->gmap[v->id];
   if (i->dst == IR_NO || g->f->place[i->dst].kind == PL_NONE)
     return;
   u32 missing = label_new(g), done = label_new(g);
@@ -349,7 +355,7 @@ void check_inserted(struct gen *g, const struct ir_block *b, const struct ir_ins
 static void sel_mset(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
 {
   const struct ir_global *v = i->global;
-  const struct gmap *gm = &g->gmap[v->id];
+  const struct bpf_gmap *gm = &g->gmap[v->id];
   const struct ir_val *val = &i->args[v->nkeys];
   u8 base = base_reg(g);
   struct key k = build_key(g, v, i);
@@ -446,7 +452,7 @@ static void sel_grmw(struct gen *g, const struct ir_ins *i)
 static void sel_mrmw(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
 {
   const struct ir_global *v = i->global;
-  const struct gmap *gm = &g->gmap[v->id];
+  const struct bpf_gmap *gm = &g->gmap[v->id];
   const struct ir_val *val = &i->args[v->nkeys];
   u32 op = (u32)i->imm & 0xff;
   s32 at = (s32)(g->f->val_off + gm->val_off);
@@ -494,7 +500,7 @@ static void sel_mrmw(struct gen *g, const struct ir_block *b, const struct ir_in
 static void sel_mcat(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
 {
   const struct ir_global *v = i->global;
-  const struct gmap *gm = &g->gmap[v->id];
+  const struct bpf_gmap *gm = &g->gmap[v->id];
   u32 area = g->f->val_off + gm->val_off, size = gm->val_size - gm->val_off;
   u32 read = label_new(g), done = label_new(g), add = label_new(g);
   struct key k = build_key(g, v, i);
@@ -546,7 +552,7 @@ static void delete_all(struct gen *g, u32 map)
 static void sel_mclear(struct gen *g, const struct ir_ins *i)
 {
   const struct ir_global *v = i->global;
-  const struct gmap *gm = &g->gmap[v->id];
+  const struct bpf_gmap *gm = &g->gmap[v->id];
   if (v->nkeys) {
     delete_all(g, gm->map);
   } else if (v->type == TY_STATS) {
@@ -567,7 +573,7 @@ void compare_columns(struct gen *g, const struct ir_global *v, u64 mask, u8 elem
 {
   s32 off = 0;
   for (u32 c = 0; c < v->nkeys; c++) {
-    u32 size = v->key_type[c] == TY_STRING ? str_bytes(g, v->key_maxlen[c]) : 8;
+    u32 size = column_size(g, v, c);
     for (u32 w = 0; mask >> c & 1 && w < size; w += 8) {
       emit_ldx(g, SZ_DW, R0, elem, off + (s32)w);
       emit_ldx(g, SZ_DW, R5, key, key_off + off + (s32)w);

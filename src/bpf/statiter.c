@@ -22,7 +22,7 @@ void layout_frame_areas(struct gen *g)
   struct ir_module *m = g->m;
   for (u32 i = 0; i < m->globals.n; i++) {
     struct ir_global *v = m->globals.v[i];
-    struct gmap *gm = &g->gmap[v->id];
+    struct bpf_gmap *gm = &g->gmap[v->id];
     if (v->type != TY_STATS)
       continue;
     gm->stat_key = take(&g->str_top, MAX(gm->key_size, 8u));
@@ -31,7 +31,7 @@ void layout_frame_areas(struct gen *g)
   for (u32 i = 0; i < m->iters.n; i++) {
     struct ir_iter *it = m->iters.v[i];
     struct giter *gi = &g->giter[it->id];
-    const struct gmap *gm = &g->gmap[it->map->id];
+    const struct bpf_gmap *gm = &g->gmap[it->map->id];
     gi->pos_off = (s32)take(&g->int_top, 8);
     gi->cnt_off = (s32)take(&g->int_top, 8);
     gi->idx_off = (s32)take(&g->int_top, 8);
@@ -60,7 +60,7 @@ static s32 stat_at(u32 field)
 }
 
 /* Adds the CPU's part at R0 to the area at R9 + at.  R1-R5 are free. */
-static void merge_part(struct gen *g, const struct ir_global *v, const struct gmap *gm)
+static void merge_part(struct gen *g, const struct ir_global *v, const struct bpf_gmap *gm)
 {
   s32 at = (s32)gm->stat_val + (s32)gm->val_off, from = (s32)gm->val_off;
   u32 first = label_new(g), done = label_new(g), min_ok = label_new(g), max_ok = label_new(g);
@@ -123,7 +123,7 @@ static void merge_part(struct gen *g, const struct ir_global *v, const struct gm
  * element exists.  */
 static u32 merge_sub(struct gen *g, const struct ir_global *v)
 {
-  struct gmap *gm = &g->gmap[v->id];
+  struct bpf_gmap *gm = &g->gmap[v->id];
   if (gm->merge_sub != IR_NO)
     return gm->merge_sub;
   struct genfn *f = g->f;
@@ -189,7 +189,7 @@ static void call_merge(struct gen *g, const struct ir_global *v)
 
 static void stat_key(struct gen *g, const struct ir_global *v, const struct ir_ins *i)
 {
-  const struct gmap *gm = &g->gmap[v->id];
+  const struct bpf_gmap *gm = &g->gmap[v->id];
   if (!v->nkeys)
     emit_st(g, SZ_DW, R9, (s32)gm->stat_key, 0);
   for (u32 c = 0; c < v->nkeys; c++)
@@ -200,7 +200,7 @@ static void stat_key(struct gen *g, const struct ir_global *v, const struct ir_i
 static void sel_statget(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
 {
   const struct ir_global *v = i->global;
-  const struct gmap *gm = &g->gmap[v->id];
+  const struct bpf_gmap *gm = &g->gmap[v->id];
   stat_key(g, v, i);
   call_merge(g, v);
   s32 at = (s32)(gm->stat_val + gm->val_off);
@@ -236,7 +236,7 @@ static void sel_statget(struct gen *g, const struct ir_block *b, const struct ir
 static void sel_histget(struct gen *g, const struct ir_ins *i)
 {
   const struct ir_global *v = i->global;
-  const struct gmap *gm = &g->gmap[v->id];
+  const struct bpf_gmap *gm = &g->gmap[v->id];
   const struct hist *h = &v->hists.v[i->imm];
   u32 first = gm->stat_val + gm->val_off + (u32)sizeof(struct rt_stat) + 8 * gm->hist_first[i->imm];
   stat_key(g, v, i);
@@ -260,7 +260,7 @@ static void sel_histget(struct gen *g, const struct ir_ins *i)
 static void sel_histprint(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
 {
   const struct ir_global *v = i->global;
-  const struct gmap *gm = &g->gmap[v->id];
+  const struct bpf_gmap *gm = &g->gmap[v->id];
   struct rt_site site = {.hist_of = v, .hist = &v->hists.v[i->imm]};
   u32 n = hist_buckets(site.hist), off = gm->stat_val + gm->val_off;
   u32 first = off + (u32)sizeof(struct rt_stat) + 8 * gm->hist_first[i->imm];
@@ -288,9 +288,11 @@ static void sel_histprint(struct gen *g, const struct ir_block *b, const struct 
 /* ---- adding to a statistic ------------------------------------------------------------ */
 
 /* Updates this CPU's part at R3 with the value in R2. */
-static void stat_update(struct gen *g, const struct ir_global *v, const struct gmap *gm)
+static void stat_update(struct gen *g, const struct ir_global *v, const struct bpf_gmap *gm)
 {
   u32 ops = v->stat_ops;
+  if (v->show_at_exit)
+    ops |= 1u << STAT_SUM | 1u << STAT_MIN | 1u << STAT_MAX;
   s32 at = (s32)gm->val_off;
   u32 avg = 1u << STAT_AVG | 1u << STAT_SUM | 1u << STAT_VARIANCE;
   bool var = ops >> STAT_VARIANCE & 1;
@@ -322,7 +324,7 @@ static void stat_update(struct gen *g, const struct ir_global *v, const struct g
 }
 
 /* Running mean and squared deviations: the runtime works on copies in the frame. */
-static void stat_variance(struct gen *g, const struct ir_global *v, const struct gmap *gm)
+static void stat_variance(struct gen *g, const struct ir_global *v, const struct bpf_gmap *gm)
 {
   s32 at = (s32)gm->val_off, tmp = (s32)RT_OFF_TMP(g->M);
   emit_stx(g, SZ_DW, R10, STK_TMP2, R3);
@@ -344,7 +346,7 @@ static void stat_variance(struct gen *g, const struct ir_global *v, const struct
   }
 }
 
-static void stat_buckets(struct gen *g, const struct ir_global *v, const struct gmap *gm)
+static void stat_buckets(struct gen *g, const struct ir_global *v, const struct bpf_gmap *gm)
 {
   for (u32 h = 0; h < v->hists.n; h++) {
     const struct hist *hi = &v->hists.v[h];
@@ -377,7 +379,7 @@ static void stat_buckets(struct gen *g, const struct ir_global *v, const struct 
 static void sel_statadd(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
 {
   const struct ir_global *v = i->global;
-  const struct gmap *gm = &g->gmap[v->id];
+  const struct bpf_gmap *gm = &g->gmap[v->id];
   u32 have = label_new(g), done = label_new(g);
   if (v->nkeys) {
     struct key k = build_key(g, v, i);
@@ -414,7 +416,7 @@ static void sel_statadd(struct gen *g, const struct ir_block *b, const struct ir
 /* delete of a scalar statistic: every CPU's part to zero. */
 void emit_stat_reset(struct gen *g, const struct ir_global *v)
 {
-  const struct gmap *gm = &g->gmap[v->id];
+  const struct bpf_gmap *gm = &g->gmap[v->id];
   struct callback c = callback_begin(g, "stat_reset", 2);
   u32 out = label_new(g);
   emit_mov(g, R3, R1);
@@ -489,7 +491,7 @@ static bool sorts_strings(const struct ir_iter *it)
 /* R4 = the first 8 bytes of the element's string, so that they compare as a number. */
 static void string_sort_key(struct gen *g, const struct ir_iter *it)
 {
-  const struct gmap *gm = &g->gmap[it->map->id];
+  const struct bpf_gmap *gm = &g->gmap[it->map->id];
   if (it->sort_col)
     emit_ldx(g, SZ_DW, R4, R6, (s32)column_off(g, it->map, it->sort_col - 1));
   else
@@ -503,7 +505,7 @@ static void string_sort_key(struct gen *g, const struct ir_iter *it)
 static void element_sort_key(struct gen *g, const struct ir_iter *it)
 {
   const struct ir_global *v = it->map;
-  const struct gmap *gm = &g->gmap[v->id];
+  const struct bpf_gmap *gm = &g->gmap[v->id];
   if (!it->sort_dir) {
     emit_movi(g, R4, 0);
     return;
@@ -534,7 +536,7 @@ static void element_sort_key(struct gen *g, const struct ir_iter *it)
 static u32 collect_sub(struct gen *g, const struct ir_iter *it)
 {
   const struct ir_global *v = it->map;
-  const struct gmap *gm = &g->gmap[v->id];
+  const struct bpf_gmap *gm = &g->gmap[v->id];
   const struct giter *gi = &g->giter[it->id];
   struct callback c = callback_begin(g, "collect", 4);
   u32 skip = label_new(g), full = label_new(g);

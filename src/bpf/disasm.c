@@ -9,8 +9,8 @@
 static const char *helper_name(s32 id)
 {
   static const char *const names[] = {
-#define NAME(name, number, ...) [BPF_FUNC_##name] = #name,
-      ___BPF_FUNC_MAPPER(NAME, )
+#define NAME(name) [BPF_FUNC_##name] = #name,
+      __BPF_FUNC_MAPPER(NAME)
 #undef NAME
   };
   const char *n = id > 0 && (u32)id < ARRAY_SIZE(names) ? names[id] : NULL;

@@ -75,6 +75,10 @@ struct giter {              /* a foreach's place */
   s32 pos_off, cnt_off;     /* frame slots: next position, how many */
   s32 idx_off;              /* frame slot: current snapshot entry */
 };
+struct regex_place {        /* a regular expression's table in the read-only data */
+  const struct regex *re;
+  u32 off;
+};
 struct gfn {                /* a script function's place */
   u32 sub;                  /* index in the current unit or IR_NO */
   struct genfn *gf;
@@ -100,6 +104,7 @@ struct gen {
   u32 int_top, str_top;     /* frame allocation */
   struct strbuf rodata;
   struct strmap lits;       /* literal -> offset + 1 */
+  VEC(struct regex_place) regexes;
   u32 globals_top;
   u32 M;                    /* MAXSTRINGLEN */
   u32 nerr_tab;             /* rodata offset of the table of error texts, 0: not made */

@@ -4,6 +4,7 @@
 #include "bpf/gen.h"
 
 #include <bpf/btf.h>
+#include "runtime/regex.h"
 #include "target/target.h"
 
 /* ---- operands ------------------------------------------------------------------- */
@@ -1077,9 +1078,19 @@ static void sel_call(struct gen *g, const struct ir_block *b, const struct ir_in
 
 static void sel_match(struct gen *g, const struct ir_ins *i)
 {
-  (void)i;
-  diag_msg(g->diag, DIAG_ERROR, "regular expressions are not available in BPF");
-  g->failed = true;
+  const struct regex *re = i->regex;
+  const void *table = re->groups ? re->groups : re->match;
+  u32 k = 0;
+  while (k < g->regexes.n && g->regexes.v[k].re != re)
+    k++;
+  if (k == g->regexes.n)
+    vec_push(g->a, &g->regexes,
+             ((struct regex_place){
+                 re, rodata_add(g, table, re->groups ? re->groups_size : re->match_size, 8)}));
+  arg_off(g, R2, &i->args[0]);
+  emit_movi(g, R3, g->regexes.v[k].off);
+  rt_call(g, re->groups ? "rt_match_groups" : "rt_match");
+  def_done(g, i->dst, R0);
 }
 
 static void sel_matched(struct gen *g, const struct ir_block *b, const struct ir_ins *i)

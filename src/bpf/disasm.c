@@ -9,7 +9,7 @@
 static const char *helper_name(s32 id)
 {
   static const char *const names[] = {
-#define NAME(name) [BPF_FUNC_##name] = #name,
+#define NAME(name) [BPF_FUNC_##name] = #name
       __BPF_FUNC_MAPPER(NAME)
 #undef NAME
   };

@@ -204,6 +204,8 @@ static const struct limit {
     {"MAXTRYLOCK", offsetof(struct limits, maxtrylock), 1000, 1, INT32_MAX},
     {"MAXERRORS", offsetof(struct limits, maxerrors), 0, 0, INT32_MAX},
     {"MAXSKIPPED", offsetof(struct limits, maxskipped), 100, 0, INT32_MAX},
+    {"HIST_WIDTH", offsetof(struct limits, hist_width), 50, 1, 1000},
+    {"HIST_ELISION", offsetof(struct limits, hist_elision), 2, -1000000, 1000000},
 };
 
 static s64 *limit_field(struct limits *l, const struct limit *which)

@@ -16,7 +16,7 @@ struct global_setting { /* -G */
 /* Limits that -D changes, in the order of options.c's table. */
 struct limits {
   s64 maxaction, maxaction_interruptible, maxstringlen, maxmapentries, maxnesting, maxtrylock,
-      maxerrors, maxskipped;
+      maxerrors, maxskipped, hist_width, hist_elision;
 };
 
 struct options {

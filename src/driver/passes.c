@@ -19,6 +19,7 @@
 
 #include "bpf/bpf.h"
 #include "elaborate/tapset.h"
+#include "runtime/format.h"
 #include "target/target.h"
 
 /* ---- pass 1 ------------------------------------------------------------------------- */
@@ -256,6 +257,7 @@ static void apply_limits(struct ir_module *m, const struct options *o)
   m->maxtrylock = (u32)o->limits.maxtrylock;
   m->maxmapentries = (u32)o->limits.maxmapentries;
   m->no_budget = o->suppress_time_limits;
+  hist_set_style((u32)o->limits.hist_width, (s32)o->limits.hist_elision);
 }
 
 /* After each pass: --dump's text, and the checker where it is wanted. */

@@ -73,7 +73,7 @@ struct rt_rec {
   __u32 site;
   __u32 len;               /* of the items, bytes */
 };
-/* Histogram record: __u64 count, then __s64 buckets. */
+/* Histogram record: the __s64 buckets. */
 
 /* Control ring. */
 enum rt_ctl_kind { RT_CTL_ERROR, RT_CTL_WARN, RT_CTL_EXIT };

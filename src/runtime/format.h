@@ -1,5 +1,5 @@
-/* Turning printf arguments, errors and histograms into text, for the session and the user
- * executor.  The conversions themselves (rt_conv.h) are the code that SPRINT runs in BPF.  */
+/* Turning printf arguments and histograms into text, for the session and the user executor.  The
+ * conversions themselves (rt_conv.h) are the code that SPRINT runs in BPF.  */
 #ifndef STAP_RUNTIME_FORMAT_H
 #define STAP_RUNTIME_FORMAT_H
 
@@ -10,15 +10,22 @@ struct fmt_arg {
   const char *str;
   u32 len;
 };
-/* Renders one print call. `args` has fmt->nargs entries.  %m and %M arguments come as strings
+/* Renders one print call.  `args` has fmt->nargs entries.  %m and %M arguments come as strings
  * (the memory read by the handler).  */
 void fmt_render(struct strbuf *out, const struct ir_fmt *fmt, const struct fmt_arg *args);
+/* Whether argument n is the address that a %m or %M reads: a string in records.  */
+bool fmt_is_memory(const struct ir_fmt *fmt, u32 n);
 /* Decodes a record's items (runtime/abi.h) and renders it; false when the record is
  * malformed.  */
 struct rt_site;
 bool fmt_record(struct strbuf *out, const struct rt_site *site, const void *items, u32 len);
-/* A histogram as SystemTap prints it. */
+
+/* A histogram as SystemTap prints it: rows of value, bar and count, and an empty line. */
 void hist_render(struct strbuf *out, const struct hist *h, const s64 *bucket, u32 n);
-u32 hist_buckets(const struct hist *h); /* how many buckets it keeps */
+u32 hist_buckets(const struct hist *h); /* how many buckets it keeps, at most HIST_MAX_BUCKETS */
+enum { HIST_MAX_BUCKETS = 1 << 16 };
+/* -DHIST_WIDTH and -DHIST_ELISION: characters of the longest bar; how many empty rows are shown
+ * next to others before a gap (negative: all).  Once, before the run.  */
+void hist_set_style(u32 width, s32 elision);
 
 #endif

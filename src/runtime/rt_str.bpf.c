@@ -1,6 +1,6 @@
 /* Strings.  What is short and hot goes by 8-byte words in loops that the verifier unrolls; what
  * looks at single bytes runs as a callback, verified once, with its state in the frame.  */
-#include "runtime/rt_in.h"
+#include "runtime/rt_conv.h"
 
 /* ---- copying ------------------------------------------------------------------- */
 
@@ -432,31 +432,6 @@ s64 rt_strtol(struct rt_mem *f, u64 s, s64 base)
 
 /* ---- escapes ------------------------------------------------------------------- */
 
-/* The letter after the backslash of a byte with an escape of its own, or 0. */
-INLINE u64 escape_letter(u64 c)
-{
-  switch (c) {
-  case '\a':
-    return 'a';
-  case '\b':
-    return 'b';
-  case '\t':
-    return 't';
-  case '\n':
-    return 'n';
-  case '\v':
-    return 'v';
-  case '\f':
-    return 'f';
-  case '\r':
-    return 'r';
-  case '"':
-  case '\\':
-    return c;
-  }
-  return 0;
-}
-
 /* One byte: in: its place in string a; out: bytes written at frame offset b; room: bytes that may
  * still be written; d: 1 when cut.  */
 static long escape_step(u64 i, void *ctx)
@@ -661,35 +636,6 @@ u64 rt_strtab(struct rt_mem *f, u64 dst, u64 table, s64 value)
   }
   AT_MOST(name, RO_LIMIT);
   return put_string(f, dst, M, RODATA + name);
-}
-
-/* The digits of v in base 16 or 8 (bits 4 or 3), or 10, at the end of the state's buffer. */
-enum { DIGITS = 64 };
-INLINE u64 digits_pow2(struct rt_loop *l, u64 v, u64 bits, u64 upper)
-{
-  u64 n = 1;
-  for (u64 k = 0; k < 22; k++) {
-    u64 d = v & ((1 << bits) - 1);
-    l->buf[DIGITS - 1 - k] = (u8)(d + '0' + (d > 9 ? upper ? 'A' - 10 - '0' : 'a' - 10 - '0' : 0));
-    v >>= bits;
-    if (!v)
-      break;
-    n++;
-  }
-  return FORGET(l, n);
-}
-
-INLINE u64 digits_decimal(struct rt_loop *l, u64 v)
-{
-  u64 n = 1;
-  for (u64 k = 0; k < 20; k++) {
-    l->buf[DIGITS - 1 - k] = (u8)('0' + v % 10);
-    v /= 10;
-    if (!v)
-      break;
-    n++;
-  }
-  return FORGET(l, n);
 }
 
 /* Copies the last n <= DIGITS of the digits to a frame offset (with room), and ends the string. */

@@ -2,6 +2,7 @@
 # make demo     install what is missing, build, say hello, trace file opens
 # make check    install what the tests need, build, run every test
 # make vm-check run the tests on a 6.1 kernel in QEMU; make vm-shell: a prompt there
+# make bench    what stap costs, against bpftrace and hand-written C
 # make install  [DESTDIR=…] [PREFIX=/usr/local]
 # make format   lay the sources out; make tidy: static analysis
 # make SAN=1    into build-san, with AddressSanitizer and UndefinedBehaviorSanitizer
@@ -82,6 +83,17 @@ check: deps-build deps-test
 	@tests/run --san
 	@tests/vm/check
 
+# The peers that bench/run compares with.
+$(B)/bench/%: bench/%.c
+	@mkdir -p $(@D)
+	$(CC) $(STDFLAGS) $(WARN) -O2 -o $@ $< -lbpf
+$(B)/bench/peer.bpf.o: bench/peer.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) $(BPFFLAGS) -mcpu=v3 -Wall -Werror -c -o $@ $<
+bench: deps-build deps-bench
+	@$(MAKE) -s all $(B)/bench/measure $(B)/bench/load $(B)/bench/peer $(B)/bench/peer.bpf.o
+	@bench/run
+
 vm-check: deps-build deps-test
 	@$(MAKE) -s all unit
 	@tests/vm/check
@@ -101,4 +113,4 @@ clean:
 	rm -rf build build-san tapset/index
 
 -include $(OBJ:.o=.d) $(UNIT:=.d)
-.PHONY: all unit demo check vm-check vm-shell install format tidy clean
+.PHONY: all unit demo check vm-check vm-shell bench install format tidy clean

@@ -227,8 +227,10 @@ static void finish(struct expansion *x, struct probe_inst *pi, struct layer *in,
   for (u32 i = 0; i < layers.n; i++)
     if (!layers.v[i]->alias->epilogue)
       push_body(e, pi->body, layers.v[i]->alias->body);
-  if (x->decl)
+  if (x->decl && x->decl->body) {
     push_body(e, pi->body, x->decl->body);
+    pi->own_body = vec_last(&pi->body->body);
+  }
   for (u32 i = layers.n; i-- > 0;) {
     if (layers.v[i]->alias->epilogue)
       push_body(e, pi->body, layers.v[i]->alias->body);

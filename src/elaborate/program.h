@@ -70,6 +70,7 @@ struct probe_inst {
   VEC(struct probe_point *) chain; /* aliases it came through, outermost (script) first */
   const char *trail;           /* the same for readers: "a = begin, end <- b.* " */
   struct stmt *body;           /* own copy, prologues and epilogues merged in */
+  struct stmt *own_body;       /* the script's own part of it, or NULL */
   VEC(struct sym_local *) locals;
   struct expr *cond;           /* if (…) conditions, and-ed; or NULL */
   bool from_tapset;

@@ -53,6 +53,7 @@ struct scope {
   u32 loops;
   VEC(struct gsym *) iterating;  /* arrays that the enclosing foreach loops walk */
   bool in_cond;                  /* a probe's condition */
+  VEC(struct stmt *) prefix;     /* resolved statements to be put before the body */
 };
 
 struct elab_state {
@@ -66,6 +67,7 @@ struct elab_state {
   VEC(struct probe_decl *) alias_stack;   /* aliases being expanded */
   struct strmap synth;                    /* synthesised functions and globals by key */
   u32 next_synth;
+  struct scope *scope;                    /* of the probe that is being resolved */
 };
 
 /* ---- elaborate.c ---- */
@@ -96,6 +98,10 @@ struct lsym *scope_local(struct elab *e, struct scope *sc, const char *name, con
 /* ---- target.c ---- */
 /* Replaces an E_TARGET whose operands are resolved here. `store`: assigned value or NULL. */
 bool resolve_target(struct elab *e, struct scope *sc, struct expr **pe, struct expr *store);
+/* What `value`, not resolved yet, was when the function or call was entered that the return probe
+ * `pi`, whose body is being resolved, is about.  */
+struct expr *entry_value(struct elab *e, struct probe_inst *pi, struct expr *value,
+                         const struct loc *loc);
 
 /* ---- optimize.c ---- */
 /* Constant value of an integer expression made of literals only. */

@@ -53,6 +53,8 @@ static bool check_arity(struct elab *e, struct gsym *g, struct expr *x, u32 arit
 /* An array by its name: `x` gets ->global. */
 static bool resolve_array(struct elab *e, struct scope *sc, struct expr *x, u32 arity)
 {
+  if (x->global)
+    return true;
   struct lsym *l = strmap_get(&sc->locals, x->name);
   struct gsym *g = l ? NULL : elab_find_global(e, x->name, &x->loc);
   if (l) {
@@ -546,7 +548,9 @@ void resolve_probe(struct elab *e, struct probe_inst *pi)
   struct scope sc = {.probe = pi};
   strmap_init(&sc.locals, e->a);
   struct probe_inst *outer = e->cur;
+  struct scope *outer_scope = e->st->scope;
   e->cur = pi;
+  e->st->scope = &sc;
   if (pi->cond) {
     sc.in_cond = true;
     resolve_expr(e, &sc, &pi->cond);
@@ -554,7 +558,15 @@ void resolve_probe(struct elab *e, struct probe_inst *pi)
   }
   add_prologue(e, pi);
   resolve_stmt(e, &sc, &pi->body);
+  if (sc.prefix.n) {
+    struct stmt *all = stmt_new(e->a, S_BLOCK, &pi->body->loc);
+    for (u32 i = 0; i < sc.prefix.n; i++)
+      vec_push(e->a, &all->body, sc.prefix.v[i]);
+    vec_push(e->a, &all->body, pi->body);
+    pi->body = all;
+  }
   e->cur = outer;
+  e->st->scope = outer_scope;
 }
 
 static void resolve_func(struct elab *e, struct fsym *f)

@@ -5,8 +5,8 @@
 #include <string.h>
 
 /* point := name [ "(" order ")" ] */
-static int expand(struct elab *e, struct probe_point *pt, struct probe_insts *out,
-                  const char **why, const struct probe_family *f, enum session_when when)
+static int expand(struct elab *e, struct probe_point *pt, struct probe_insts *out, const char **why,
+                  const struct probe_family *f, enum session_when when)
 {
   struct point_part *head = &pt->parts.v[0];
   if (head->has_arg && (head->arg_is_string || f->heads[0][0] == 'n')) {
@@ -59,9 +59,9 @@ static int never_expand(struct elab *e, struct probe_point *pt, struct probe_ins
   return n;
 }
 
-#define FAMILY(f, ...)                                                          \
-  static const char *const f##_forms[] = {__VA_ARGS__, NULL};                   \
-  const struct probe_family f##_family = {                                      \
+#define FAMILY(f, ...)                                                                             \
+  static const char *const f##_forms[] = {__VA_ARGS__, NULL};                                      \
+  const struct probe_family f##_family = {                                                         \
       .name = #f, .heads = f##_heads, .forms = f##_forms, .expand = f##_expand}
 FAMILY(begin, "begin", "begin(number)");
 FAMILY(end, "end", "end(number)");

@@ -29,8 +29,7 @@ struct expr *deref_path(struct elab *e, const struct deref_base *base, struct ex
 struct expr *deref_pretty(struct elab *e, const struct deref_base *base, const struct loc *loc,
                           u32 depth);
 
-/* The printf conversion that shows a value of a type in $$parms and kin: "%#x" style for pointers
- * and integers: "%d", "%u", "%#lx" …  A static string.  */
+/* How $$parms and kin show a value of a type: "0x%x", whatever it is.  A static string.  */
 const char *deref_format(struct elab *e, u32 type);
 
 /* "unable to find member 'x' for struct y (alternatives: …)" and other target errors: one

@@ -61,7 +61,11 @@ const struct syscall_kind_info syscall_kinds[SYSCALL_KINDS] = {
 
 #define P(arg) {arg, -1, 0},
 #define PW(arg, other, mask) {arg, other, mask},
-#define LIST(type, ...) (const struct type[]){__VA_ARGS__}
+#define LIST(type, ...)                                                                            \
+  (const struct type[])                                                                            \
+  {                                                                                                \
+    __VA_ARGS__                                                                                    \
+  }
 #define PIECES(...) LIST(syscall_piece, __VA_ARGS__{-1, -1, 0})
 #define ALL NULL
 
@@ -125,6 +129,68 @@ bool syscall_in_kernel(const struct syscall_row *row, u32 kernel)
     if (row->nr >= young[i].first && row->nr <= young[i].last)
       return kernel >= young[i].since;
   return row->kfunc != NULL;
+}
+
+bool syscall_is_optional(const struct syscall_row *row)
+{
+  static const char *const names[] = {
+      "acct",
+      "add_key",
+      "bpf",
+      "delete_module",
+      "fanotify_init",
+      "fanotify_mark",
+      "finit_module",
+      "get_mempolicy",
+      "init_module",
+      "io_uring_enter",
+      "io_uring_register",
+      "io_uring_setup",
+      "ioperm",
+      "iopl",
+      "kcmp",
+      "kexec_file_load",
+      "kexec_load",
+      "keyctl",
+      "landlock_add_rule",
+      "landlock_create_ruleset",
+      "landlock_restrict_self",
+      "lookup_dcookie",
+      "lsm_get_self_attr",
+      "lsm_list_modules",
+      "lsm_set_self_attr",
+      "map_shadow_stack",
+      "mbind",
+      "memfd_secret",
+      "migrate_pages",
+      "modify_ldt",
+      "move_pages",
+      "mq_getsetattr",
+      "mq_notify",
+      "mq_open",
+      "mq_timedreceive",
+      "mq_timedsend",
+      "mq_unlink",
+      "perf_event_open",
+      "process_vm_readv",
+      "process_vm_writev",
+      "quotactl",
+      "quotactl_fd",
+      "request_key",
+      "seccomp",
+      "set_mempolicy",
+      "set_mempolicy_home_node",
+      "swapoff",
+      "swapon",
+      "uprobe",
+      "uretprobe",
+      "userfaultfd",
+      "uselib",
+  };
+  for (u32 i = 0; i < ARRAY_SIZE(names); i++)
+    if (!strcmp(row->name, names[i]))
+      return true;
+  return false;
 }
 
 u32 syscall_nargs(const struct syscall_row *row)

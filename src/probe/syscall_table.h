@@ -123,6 +123,8 @@ const struct syscall_row *syscall_next(const char *probe, const struct syscall_r
 /* Does the kernel of this version have the call (unless built without it)?  */
 #define SYSCALL_KERNEL(major, minor) ((u32)(major) << 16 | (minor))
 bool syscall_in_kernel(const struct syscall_row *row, u32 kernel);
+/* Is it one of those that kernels in use are really built without?  */
+bool syscall_is_optional(const struct syscall_row *row);
 /* Variable of the entry (or return) probe by name, hidden ones included; NULL: none. */
 const struct syscall_var *syscall_var(const struct syscall_row *row, bool is_return,
                                       const char *name);

@@ -8,14 +8,19 @@
 
 static const struct unit {
   const char *name;
-  u64 ns;        /* 0: hz, jiffies */
+  u64 ns; /* 0: hz, jiffies */
   s64 min, max;
 } units[] = {
-    {"s", 1000000000, 1, 86400},        {"sec", 1000000000, 1, 86400},
-    {"ms", 1000000, 1, 86400000},       {"msec", 1000000, 1, 86400000},
-    {"us", 1000, 100, 86400000000},     {"usec", 1000, 100, 86400000000},
-    {"ns", 1, 100000, 86400000000000},  {"nsec", 1, 100000, 86400000000000},
-    {"hz", 0, 1, 10000},                {"jiffies", 0, 1, 86400000},
+    {"s", 1000000000, 1, 86400},
+    {"sec", 1000000000, 1, 86400},
+    {"ms", 1000000, 1, 86400000},
+    {"msec", 1000000, 1, 86400000},
+    {"us", 1000, 100, 86400000000},
+    {"usec", 1000, 100, 86400000000},
+    {"ns", 1, 100000, 86400000000000},
+    {"nsec", 1, 100000, 86400000000000},
+    {"hz", 0, 1, 10000},
+    {"jiffies", 0, 1, 86400000},
 };
 
 static const struct unit *find_unit(const char *name)
@@ -59,8 +64,7 @@ static const char *bad_period(struct elab *e, const struct unit *u, s64 n)
 
 extern const struct probe_family timer_family;
 
-static int expand(struct elab *e, struct probe_point *pt, struct probe_insts *out,
-                  const char **why)
+static int expand(struct elab *e, struct probe_point *pt, struct probe_insts *out, const char **why)
 {
   if (pt->parts.n < 2 || pt->parts.v[0].has_arg)
     return -1;
@@ -76,8 +80,7 @@ static int expand(struct elab *e, struct probe_point *pt, struct probe_insts *ou
   struct probe_inst *pi = probe_inst_new(e, &timer_family, pt);
   pi->kind = PROG_SESSION;
   pi->when = RUN_TIMER;
-  pi->period_ns =
-      strcmp(u->name, "hz") ? (u64)part->num * unit_ns : (1000000000 / (u64)part->num);
+  pi->period_ns = strcmp(u->name, "hz") ? (u64)part->num * unit_ns : (1000000000 / (u64)part->num);
   if (pt->parts.n > 2) {
     struct point_part *r = &pt->parts.v[2];
     bool hz = !strcmp(u->name, "hz");
@@ -99,9 +102,8 @@ static int expand(struct elab *e, struct probe_point *pt, struct probe_insts *ou
 static const char *const heads[] = {"timer", NULL};
 static const char *const forms[] = {
 #define FORMS(u) "timer." u "(number)", "timer." u "(number).randomize(number)"
-    FORMS("s"),    FORMS("sec"), FORMS("ms"),   FORMS("msec"),    FORMS("us"),
-    FORMS("usec"), FORMS("ns"),  FORMS("nsec"), FORMS("jiffies"), "timer.hz(number)",
-    NULL,
+    FORMS("s"),  FORMS("sec"),  FORMS("ms"),      FORMS("msec"),      FORMS("us"), FORMS("usec"),
+    FORMS("ns"), FORMS("nsec"), FORMS("jiffies"), "timer.hz(number)", NULL,
 };
 const struct probe_family timer_family = {
     .name = "timer", .heads = heads, .forms = forms, .expand = expand};

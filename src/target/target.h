@@ -14,6 +14,7 @@ struct target {
   const char *btf_error;   /* why there is none */
   const char *release;     /* uname -r */
   char *kconfig;           /* text of the kernel's configuration; NULL until asked */
+  struct strmap missing_calls; /* kallsyms.c's own; its arena is NULL until asked */
   void *priv;              /* target.c's own: tracepoint lists … */
 };
 struct target *target_new(struct arena *a);
@@ -56,6 +57,10 @@ const char *target_enumname(struct target *t, u32 type, s64 value);
  * its name, "CONFIG_HZ".  1 and its text ("y", "m", "250", strings with their quotes) when it is
  * set; 0 when it is not; -1 when there is no configuration to look in.  */
 s64 target_kconfig(struct target *t, const char *name, const char **value);
+
+/* Whether the running kernel was built without a system call, by the name of its function
+ * ("newstat"); false where the symbol table can't be read.  The first question takes 50 ms.  */
+bool target_syscall_missing(struct target *t, const char *function);
 
 /* What the running kernel and this process's capabilities allow. */
 struct features {

@@ -235,6 +235,26 @@ static enum prog_kind entry_kind(enum prog_kind kind)
   }
 }
 
+/* The point without ".return". */
+static struct probe_point *entry_point(struct elab *e, const struct probe_point *pt)
+{
+  struct probe_point *copy = NEW(e->a, struct probe_point);
+  *copy = *pt;
+  for (u32 i = 0; i < pt->parts.n; i++)
+    if (!strcmp(pt->parts.v[i].name, "return"))
+      copy->parts.n = i;
+  return copy;
+}
+
+static const char *point_text(struct elab *e, const struct probe_point *pt)
+{
+  struct strbuf b = {0};
+  ast_print_point(&b, pt);
+  const char *s = arena_strdup(e->a, b.s);
+  sb_free(&b);
+  return s;
+}
+
 static struct expr *element(struct elab *e, struct gsym *g, const struct loc *loc)
 {
   struct expr *x = expr_new(e->a, E_INDEX, loc);
@@ -259,14 +279,17 @@ struct expr *entry_value(struct elab *e, struct probe_inst *pi, struct expr *val
                          const struct loc *loc)
 {
   struct scope *sc = e->st->scope;
-  const char *name = arena_printf(e->a, "__entry_%u", e->st->next_synth++);
-  struct gsym *g = elab_synth_global(e, name, 1);
+  u32 n = e->st->next_synth++;
+  const char *name = arena_printf(e->a, "__entry_%u", n);
+  struct gsym *g = elab_synth_global(e, arena_printf(e->a, "__entries_%u", n), 1);
   struct probe_inst *entry = NEW(e->a, struct probe_inst);
   struct stmt *forget = stmt_new(e->a, S_DELETE, loc);
   struct expr *x = expr_new(e->a, E_SYM, loc);
   *entry = *pi;
   entry->kind = entry_kind(pi->kind);
   entry->is_return = false;
+  entry->point = entry_point(e, pi->point);
+  entry->pp = point_text(e, entry->point);
   entry->cond = NULL;
   entry->from_tapset = true;
   memset(&entry->locals, 0, sizeof(entry->locals));

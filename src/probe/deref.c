@@ -127,7 +127,7 @@ static struct expr *memory(struct elab *e, const struct place *p, s64 off, u32 s
   struct expr *at = binary(e, p->loc, OP_ADD, p->base, off);
   struct expr *x = op_fn(e, p->loc, &ir_builtins[p->user ? FN_UREAD : FN_KREAD], 1, &at);
   x->imm = size;
-  x->name = p->token;
+  x->name = p->user ? "@uderef" : "@kderef";
   return x;
 }
 

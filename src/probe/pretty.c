@@ -205,11 +205,12 @@ static void put_object(struct printer *p, u32 id, s64 off, u32 depth)
 /* ---- the function -------------------------------------------------------------------------------
  */
 
-static struct stmt *return_stmt(struct elab *e, const struct loc *loc, struct expr *x)
+static struct stmt *return_block(struct elab *e, const struct loc *loc, struct expr *x)
 {
-  struct stmt *s = stmt_new(e->a, S_RETURN, loc);
+  struct stmt *block = stmt_new(e->a, S_BLOCK, loc), *s = stmt_new(e->a, S_RETURN, loc);
   s->e = x;
-  return s;
+  vec_push(e->a, &block->body, s);
+  return block;
 }
 
 static struct fsym *function_new(struct elab *e, const struct loc *loc)
@@ -234,6 +235,18 @@ static struct fsym *function_new(struct elab *e, const struct loc *loc)
   return f;
 }
 
+/* A number in a register can be shown where it is. */
+static bool is_plain(struct printer *p, const struct deref_base *base)
+{
+  const struct btf_type *ty = stripped(p, base->type);
+  if (base->is_addr || !ty)
+    return false;
+  if (!btf_is_ptr(ty))
+    return !btf_is_composite(ty) && !btf_is_array(ty);
+  const struct btf_type *to = stripped(p, ty->type);
+  return !is_char(p, ty->type) && !(to && btf_is_composite(to));
+}
+
 static void fill_function(struct elab *e, struct fsym *f, const struct deref_base *base, u32 depth,
                           const struct loc *loc)
 {
@@ -251,8 +264,8 @@ static void fill_function(struct elab *e, struct fsym *f, const struct deref_bas
   else
     put_scalar(&p, base->type, p.base);
   struct stmt *try = stmt_new(e->a, S_TRY, loc);
-  try->then = return_stmt(e, loc, sprint_done(e, p.text));
-  try->els = return_stmt(e, loc, op_str(e, loc, "ERROR"));
+  try->then = return_block(e, loc, sprint_done(e, p.text));
+  try->els = return_block(e, loc, op_str(e, loc, "ERROR"));
   f->f.body = try;
 }
 
@@ -261,6 +274,11 @@ struct expr *deref_pretty(struct elab *e, const struct deref_base *base, const s
 {
   if (!target_btf(e->target))
     return deref_error(e, loc, NULL, "%s", e->target->btf_error);
+  struct printer plain = {.e = e, .loc = loc, .text = sprint_new(e, loc)};
+  if (is_plain(&plain, base)) {
+    put_scalar(&plain, base->type, base->value);
+    return sprint_done(e, plain.text);
+  }
   const char *key =
       arena_printf(e->a, "pretty %u %u %d %d", base->type, depth, base->is_addr, base->user);
   struct fsym *f = strmap_get(&e->st->synth, key);

@@ -31,8 +31,16 @@ static void add_literal(struct elab *e, struct expr *x, const char *text, size_t
   vec_push(e->a, &p->fmt, piece);
 }
 
+/* The format as a script would write it, for whoever prints the expression. */
+static void add_format(struct elab *e, struct expr *x, const char *text)
+{
+  x->str = arena_printf(e->a, "%s%s", x->str ? x->str : "", text);
+  x->len = (u32)strlen(x->str);
+}
+
 void sprint_text(struct elab *e, struct expr *x, const char *text)
 {
+  add_format(e, x, text);
   add_literal(e, x, text, strlen(text));
 }
 
@@ -85,7 +93,8 @@ void sprint_arg(struct elab *e, struct expr *x, const char *fmt, struct expr *ar
   const char *after = conversion(fmt + before, &piece);
   vec_push(e->a, &x->print->fmt, piece);
   vec_push(e->a, &x->args, arg);
-  sprint_text(e, x, after);
+  add_format(e, x, fmt);
+  add_literal(e, x, after, strlen(after));
 }
 
 struct expr *sprint_done(struct elab *e, struct expr *x)

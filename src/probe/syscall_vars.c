@@ -15,12 +15,17 @@ enum { WORD_REGS = 0, WORD_RESULT = 1 };
 
 struct expr *syscall_register(struct elab *e, u32 arg, const struct loc *loc)
 {
-  static const u32 offset[SYSCALL_MAX_ARGS] = {
-      offsetof(struct pt_regs, rdi), offsetof(struct pt_regs, rsi), offsetof(struct pt_regs, rdx),
-      offsetof(struct pt_regs, r10), offsetof(struct pt_regs, r8),  offsetof(struct pt_regs, r9),
+  static const struct {
+    u32 offset;
+    const char *name;
+  } regs[SYSCALL_MAX_ARGS] = {
+      {offsetof(struct pt_regs, rdi), "%rdi"}, {offsetof(struct pt_regs, rsi), "%rsi"},
+      {offsetof(struct pt_regs, rdx), "%rdx"}, {offsetof(struct pt_regs, r10), "%r10"},
+      {offsetof(struct pt_regs, r8), "%r8"},   {offsetof(struct pt_regs, r9), "%r9"},
   };
   struct expr *x = op_fn(e, loc, &ir_builtins[FN_CTX_REG], 0, NULL);
-  x->imm = offset[arg];
+  x->name = regs[arg].name;
+  x->imm = regs[arg].offset;
   x->imm2 = WORD_REGS;
   return x;
 }
@@ -28,6 +33,7 @@ struct expr *syscall_register(struct elab *e, u32 arg, const struct loc *loc)
 struct expr *syscall_result(struct elab *e, const struct loc *loc)
 {
   struct expr *x = op_fn(e, loc, &ir_builtins[FN_CTX_ARG], 0, NULL);
+  x->name = "$return";
   x->imm = WORD_RESULT;
   return x;
 }
@@ -136,6 +142,7 @@ static struct expr *named_value(struct elab *e, enum ir_fn_id fn, enum syscall_k
                                 struct expr *value, const struct loc *loc)
 {
   struct expr *x = call1(e, fn, value, loc);
+  x->name = syscall_kinds[kind].name;
   x->flags = value_names(e, kind);
   return x;
 }

@@ -181,6 +181,7 @@ static bool is_pointer(struct elab *e, u32 type)
 static struct expr *arg_value(struct elab *e, const struct arg *a, const struct loc *loc)
 {
   struct expr *x = op_fn(e, loc, &ir_builtins[FN_CTX_ARG], 0, NULL);
+  x->name = a->name;
   x->imm = a->word;
   x->imm2 = word_part(e, a->type);
   return x;

@@ -25,56 +25,9 @@ void elab_init(struct elab *e)
 
 void expr_token(struct elab *e, const struct expr *x, const char **what, const char **text)
 {
-  *what = "identifier";
-  switch (x->kind) {
-  case E_NUM:
-    *what = "number";
-    *text = x->name ? x->name : arena_printf(e->a, "%lld", (long long)x->num);
-    break;
-  case E_STR:
-    *what = "string";
-    *text = x->str;
-    break;
-  case E_UNARY:
-  case E_INCDEC:
-  case E_BINARY:
-  case E_MATCH:
-    *what = "operator";
-    *text = ast_op_text(x->op);
-    break;
-  case E_ASSIGN:
-    *what = "operator";
-    *text = x->op == OP_NONE       ? "="
-            : x->op == OP_STATADD ? "<<<"
-                                  : arena_printf(e->a, "%s=", ast_op_text(x->op));
-    break;
-  case E_TERNARY:
-    *what = "operator";
-    *text = "?";
-    break;
-  case E_IN:
-    *what = "keyword";
-    *text = "in";
-    break;
-  case E_STAR:
-    *what = "operator";
-    *text = "*";
-    break;
-  case E_EMBEDDED:
-    *what = "embedded code";
-    *text = x->str;
-    break;
-  case E_TARGET:
-    *text = x->target->kind == TARGET_VAR ? x->target->name : x->name;
-    break;
-  case E_OP:
-    *text = x->name ? x->name : x->builtin && x->builtin->name ? x->builtin->name : "";
-    break;
-  default:
-    *text = x->name ? x->name : x->a && x->a->name ? x->a->name : "";
-    if ((*text)[0] == '@')
-      *what = "operator";
-  }
+  ast_token(e->a, x, what, text);
+  if (x->kind == E_OP && !x->name && x->builtin && x->builtin->name)
+    *text = x->builtin->name;
 }
 
 void expr_error(struct elab *e, const struct expr *x, const char *fmt, ...)

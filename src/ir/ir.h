@@ -7,11 +7,22 @@
  * Errors: an instruction whose operation has BI_FAIL, when it fails, leaves its block for
  * the block's `handler` (the innermost catch); without one it ends the function: an error in
  * a probe handler is reported and ends the handler, in a function it fails the caller's
- * CALL.  IR_CATCH reads the message.
+ * CALL.  IR_CATCH reads the message; it is the first instruction of a handler and stands nowhere
+ * else, and only errors lead to a handler.  When an instruction fails, its result register is
+ * undefined: a variable that a handler may look at is assigned by a MOV behind it.
+ *
+ * Budget: BUDGET n, an instruction of its own error, takes n from the statements that the probe may
+ * still execute.  One stands before the first statement of a block and counts the statements that
+ * begin in the block; the first block of a loop's body counts one more, so every turn of a loop and every
+ * call of a function that has statements passes one.  Conditions of probes have none.
  *
  * Loops are natural and nested: every block names its innermost loop, and a loop is
  * entered only through its header.  A backend without backward jumps runs the blocks of a
- * loop as a callback.  All of them come from the language's loops.  */
+ * loop as a callback.  All of them come from the language's loops; a block is in the loop that
+ * it was written in, even when it never gets back to the header (return, next).
+ *
+ * Every block can be reached, by a jump or as a handler; every register is assigned before it
+ * is read, on every path.  */
 #ifndef STAP_IR_IR_H
 #define STAP_IR_IR_H
 
@@ -131,6 +142,13 @@ struct ir_ins {
   u32 err;                 /* index into module->errors, or IR_NO */
 };
 enum { IR_RMW_OLD = 0x100 }; /* in GRMW's and MRMW's imm: yield the old value */
+/* Which member of the union the operation has (ops.def keeps them together). */
+static inline bool ir_has_global(enum ir_op op) { return op >= IR_GGET && op <= IR_MDEL_SLICE; }
+static inline bool ir_has_iter(enum ir_op op) { return op >= IR_ITER_BEGIN && op <= IR_ITER_END; }
+static inline bool ir_can_fail(const struct ir_ins *ins)
+{
+  return (ir_ops[ins->op].flags | (ins->op == IR_FN ? ins->builtin->flags : 0)) & BI_FAIL;
+}
 
 enum ir_term { T_JMP, T_BR /* reg != 0 ? to[0] : to[1] */, T_RET };
 struct ir_block {

@@ -149,3 +149,54 @@ const char *ast_type_text(enum type t)
   static const char *const text[] = {"unknown", "long", "string", "stats"};
   return text[t];
 }
+
+void ast_token(struct arena *a, const struct expr *x, const char **what, const char **text)
+{
+  *what = "identifier";
+  switch (x->kind) {
+  case E_NUM:
+    *what = "number";
+    *text = x->name ? x->name : arena_printf(a, "%lld", (long long)x->num);
+    break;
+  case E_STR:
+    *what = "string";
+    *text = x->str;
+    break;
+  case E_UNARY:
+  case E_INCDEC:
+  case E_BINARY:
+  case E_MATCH:
+    *what = "operator";
+    *text = ast_op_text(x->op);
+    break;
+  case E_ASSIGN:
+    *what = "operator";
+    *text = x->op == OP_NONE       ? "="
+            : x->op == OP_STATADD ? "<<<"
+                                  : arena_printf(a, "%s=", ast_op_text(x->op));
+    break;
+  case E_TERNARY:
+    *what = "operator";
+    *text = "?";
+    break;
+  case E_IN:
+    *what = "keyword";
+    *text = "in";
+    break;
+  case E_STAR:
+    *what = "operator";
+    *text = "*";
+    break;
+  case E_EMBEDDED:
+    *what = "embedded code";
+    *text = x->str;
+    break;
+  case E_TARGET:
+    *text = x->target->kind == TARGET_VAR ? x->target->name : x->name;
+    break;
+  default:
+    *text = x->name ? x->name : x->a && x->a->name ? x->a->name : "";
+    if ((*text)[0] == '@')
+      *what = "operator";
+  }
+}

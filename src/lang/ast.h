@@ -235,6 +235,8 @@ void expr_walk(struct expr **e, expr_visit fn, void *arg);
 void stmt_walk(struct stmt *s, expr_visit fn, void *arg);
 const char *ast_op_text(enum op op);
 const char *ast_type_text(enum type t); /* "long" "string" "stats" "unknown" */
+/* The token of an expression as messages show it: class ("operator") and text ("+="). */
+void ast_token(struct arena *a, const struct expr *x, const char **what, const char **text);
 
 /* ---- printing (lang/print.c) -------------------------------------------------
  * In SystemTap's -p1 style; parsing the output again gives the same output.  */

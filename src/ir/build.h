@@ -21,6 +21,7 @@ struct build {
   struct diag *diag;
   struct ir_module *m;
   VEC(struct sym_func *) queue; /* functions called, by ir_fn id */
+  bool groups;                  /* the script asks for the groups of its matches */
   /* the function being built */
   struct ir_fn *fn;
   struct ir_block *cur;

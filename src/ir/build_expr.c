@@ -4,6 +4,7 @@
  * the value is: that register, a temporary, a constant, or the register of a variable.  */
 #include "ir/build.h"
 #include "runtime/format.h"
+#include "runtime/regex.h"
 
 /* ---- operands that stay what they are ----------------------------------------------------------
  */
@@ -273,9 +274,13 @@ void irb_condition(struct build *b, const struct expr *x, u32 yes, u32 no)
 
 static const struct regex *regex_of(struct build *b, const struct expr *pattern)
 {
-  diag_at(b->diag, DIAG_SEMANTIC_ERROR, &pattern->loc, "string", pattern->str, "%s",
-          "regular expressions are not supported");
-  return NULL;
+  const char *why = NULL;
+  u32 at = 0;
+  struct regex *r = regex_compile(b->a, pattern->str, pattern->len, b->groups, &why, &at);
+  if (!r)
+    diag_at(b->diag, DIAG_SEMANTIC_ERROR, &pattern->loc, "string", pattern->str,
+            "regex error: %s (at %u)", why, at);
+  return r;
 }
 
 static struct ir_val match(struct build *b, const struct expr *x, u32 dst)

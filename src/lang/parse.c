@@ -180,9 +180,9 @@ static const char *format_number(const char *s, enum fmt_width *kind, u32 *n)
     *kind = FMT_DYNAMIC;
     return s + 1;
   }
-  while (*s >= '0' && *s <= '9') {
+  for (; *s >= '0' && *s <= '9'; s++) {
     *kind = FMT_STATIC;
-    *n = MIN(*n * 10 + (u32)(*s++ - '0'), 100000u);
+    *n = MIN(*n * 10 + (u32)(*s - '0'), 100000u);
   }
   return s;
 }

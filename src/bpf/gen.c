@@ -4,6 +4,8 @@
 
 #include <bpf/libbpf.h>
 
+#include "bpf/syscall_regs.h"
+
 enum { LOOP_MAX = 1 << 23 };     /* iterations of one bpf_loop call */
 enum { CTL_BYTES = sizeof(struct rt_ctl) };
 
@@ -455,6 +457,9 @@ static void frame_init(struct gen *g, struct ir_probe *p)
   emit_st(g, SZ_W, R9, offsetof(struct rt_frame, probe_id), (s32)p->id);
   emit_st(g, SZ_DW, R9, offsetof(struct rt_frame, err), 0);
   emit_st(g, SZ_W, R9, offsetof(struct rt_frame, nesting), 0);
+  emit_st(g, SZ_W, R9, offsetof(struct rt_frame, match_n), 0);
+  emit_st(g, SZ_DW, R9, offsetof(struct rt_frame, tok_off), 0);
+  emit_st(g, SZ_W, R9, offsetof(struct rt_frame, may_wait), session);
   s64 budget = session ? m->maxaction_interruptible : m->maxaction;
   if (budget == (s32)budget) {
     emit_st(g, SZ_DW, R9, offsetof(struct rt_frame, budget), (s32)budget);
@@ -485,14 +490,22 @@ static void report_error(struct gen *g, struct genfn *f, struct ir_probe *p)
   label_here(g, go_on);
   emit_st(g, SZ_W, base, ctl + (s32)offsetof(struct rt_ctl, kind), RT_CTL_ERROR);
   emit_st(g, SZ_W, base, ctl + (s32)offsetof(struct rt_ctl, probe_id), (s32)p->id);
-  emit_stx(g, SZ_W, base, ctl + (s32)offsetof(struct rt_ctl, err), R6);
+  emit_mov(g, R1, R6);
+  if (f->framed) {
+    u32 dynamic = label_new(g);
+    emit_movi(g, R2, (s64)(u32)RT_ERR_DYNAMIC);
+    emit_jcc(g, BPF_JEQ, R1, R2, dynamic);
+    emit_alui(g, BPF_AND, R1, ERR_HAS_ADDR - 1);
+    label_here(g, dynamic);
+  } else {
+    emit_alui(g, BPF_AND, R1, ERR_HAS_ADDR - 1);
+  }
+  emit_stx(g, SZ_W, base, ctl + (s32)offsetof(struct rt_ctl, err), R1);
   emit_st(g, SZ_W, base, ctl + (s32)offsetof(struct rt_ctl, len), 0);
   emit_ldx(g, SZ_DW, R1, base, arg_off);
   emit_stx(g, SZ_DW, base, ctl + (s32)offsetof(struct rt_ctl, err_arg), R1);
   emit_movi(g, R7, CTL_BYTES);
   if (f->framed) {
-    emit_alui(g, BPF_LSH, R6, 32);
-    emit_alui(g, BPF_RSH, R6, 32);
     emit_movi(g, R1, (s64)(u32)RT_ERR_DYNAMIC);
     emit_jcc(g, BPF_JNE, R6, R1, send);
     emit_mov(g, R1, R9);
@@ -536,6 +549,46 @@ static void release_locks(struct gen *g, struct genfn *f)
   }
 }
 
+/* Leaves unless the event is the wanted system call, made by a 64-bit program: sys_enter and sys_exit
+ * come for all of them.  The context is at STK_CTX; nothing else is on the stack yet.  */
+static void check_syscall(struct gen *g, const struct probe_inst *pi, u32 out)
+{
+  enum { COPY = STK_SLOTS - 64 }; /* of the registers from `first` on */
+  u32 first = REGS_NUMBER, size = 8;
+  emit_ldx(g, SZ_DW, R3, R1, 0);
+  if (pi->kind == PROG_SYSCALL_ENTER) {
+    emit_ldx(g, SZ_DW, R2, R1, 8);
+    emit_jcci(g, BPF_JNE, R2, (s32)pi->number, out);
+#ifdef REGS_CS
+    first = REGS_CS;
+#else
+    return;
+#endif
+  }
+#ifdef REGS_CS
+  size = (u32)(REGS_CS + 8 - first);
+#endif
+  emit_alui(g, BPF_ADD, R3, (s32)first);
+  emit_mov(g, R1, R10);
+  emit_alui(g, BPF_ADD, R1, COPY);
+  emit_movi(g, R2, size);
+  emit_helper(g, BPF_FUNC_probe_read_kernel);
+  emit_jcci(g, BPF_JNE, R0, 0, out);
+  if (pi->kind == PROG_SYSCALL_EXIT) {
+    emit_ldx(g, SZ_DW, R2, R10, COPY);
+    emit_jcci(g, BPF_JNE, R2, (s32)pi->number, out);
+  }
+#ifdef REGS_CS
+  emit_ldx(g, SZ_DW, R2, R10, COPY + (s32)(REGS_CS - first));
+  emit_jcci(g, BPF_JEQ, R2, REGS_CS_COMPAT, out);
+#endif
+}
+
+static bool is_syscall(const struct probe_inst *pi)
+{
+  return pi->kind == PROG_SYSCALL_ENTER || pi->kind == PROG_SYSCALL_EXIT;
+}
+
 static void check_phase(struct gen *g, u32 out)
 {
   emit_mapval(g, R2, BMAP_STATE, offsetof(struct rt_state, phase));
@@ -567,9 +620,11 @@ static void gen_handler(struct gen *g, struct genfn *f, struct bpf_sub *sub)
   declare_loops(g, f);
   region_begin(g, f, f->region[0]);
   u32 out = label_new(g), finish = label_new(g);
+  emit_stx(g, SZ_DW, R10, STK_CTX, R1);
   if (p->inst->kind != PROG_SESSION)
     check_phase(g, out);
-  emit_stx(g, SZ_DW, R10, STK_CTX, R1);
+  if (is_syscall(p->inst) && sub == g->unit->subs.v[0])
+    check_syscall(g, p->inst, out);
   if (f->framed) {
     claim_frame(g, out);
     frame_init(g, p);
@@ -616,8 +671,7 @@ static struct bpf_unit *unit_new(struct gen *g, const char *name, enum bpf_prog_
 
 static bool same_program(const struct probe_inst *a, const struct probe_inst *b)
 {
-  return (a->kind == PROG_SYSCALL_ENTER || a->kind == PROG_SYSCALL_EXIT) && a->kind == b->kind &&
-         a->number == b->number;
+  return is_syscall(a) && a->kind == b->kind && a->number == b->number;
 }
 
 /* The unit that runs probe `first` and, for system calls, every other probe of the same call. */
@@ -630,6 +684,8 @@ static void gen_unit(struct gen *g, struct genfn **handler, u32 first, bool *don
     u = unit_new(g, "session", BPF_PROG_TYPE_SYSCALL);
     u->flags = BPF_F_SLEEPABLE;
   } else {
+    if (pi->kind != PROG_RAW_TP && !is_syscall(pi))
+      diag_msg(g->diag, DIAG_ERROR, "probe %s is not possible in BPF", pi->pp);
     u = unit_new(g, "probe", BPF_PROG_TYPE_RAW_TRACEPOINT);
   }
   for (u32 i = first; i < m->probes.n; i++)
@@ -642,13 +698,16 @@ static void gen_unit(struct gen *g, struct genfn **handler, u32 first, bool *don
     gen_handler(g, handler[u->probes.v[0]->id], main_sub);
   } else {
     g->s = main_sub;
+    u32 out = label_new(g);
     emit_mov(g, R6, R1);
+    check_syscall(g, pi, out);
     for (u32 i = 0; i < u->probes.n; i++) {
       u32 index;
       sub_begin(g, arena_printf(g->a, "handler_%u", i), &index);
       emit_mov(g, R1, R6);
       emit_callsub(g, index);
     }
+    label_here(g, out);
     emit_movi(g, R0, 0);
     emit_exit(g);
     sub_end(g);
@@ -734,7 +793,8 @@ static u32 scratch_size(struct gen *g, const struct ir_fn *fn, u32 *key, u32 *re
   for (u32 n = 0; n < fn->blocks.n; n++)
     for (u32 k = 0; k < fn->blocks.v[n]->ins.n; k++) {
       const struct ir_ins *i = &fn->blocks.v[n]->ins.v[k];
-      if (i->op == IR_PRINT || i->op == IR_HISTPRINT) {
+      bool log = i->op == IR_FN && i->builtin->fn == FN_LOG;
+      if (i->op == IR_PRINT || i->op == IR_HISTPRINT || log) {
         u32 size = sizeof(struct rt_rec) + 16;
         for (u32 j = 0; j < i->nargs; j++)
           size += i->args[j].kind == V_INT ? 8 : g->M + 16;

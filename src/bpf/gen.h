@@ -108,7 +108,7 @@ struct gen {
   u32 globals_top;
   u32 M;                    /* MAXSTRINGLEN */
   u32 nerr_tab;             /* rodata offset of the table of error texts, 0: not made */
-  u32 pp_tab, errno_tab;
+  u32 pp_tab, pn_tab, errno_tab;
   bool failed;
 };
 

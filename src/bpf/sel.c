@@ -68,14 +68,13 @@ u32 rodata_add(struct gen *g, const void *p, u32 len, u32 align)
 
 u32 rodata_lit(struct gen *g, const char *s, u32 len)
 {
-  if (strlen(s) != len) /* bytes after a NUL are no part of the value */
-    len = (u32)strlen(s);
+  len = MIN((u32)strnlen(s, len), g->M - 1);
+  s = arena_strndup(g->a, s, len);
   uintptr_t known = (uintptr_t)strmap_get(&g->lits, s);
   if (known)
     return (u32)known - 1;
-  const char *key = arena_strndup(g->a, s, len);
-  u32 off = rodata_add(g, key, len + 1, 8);
-  strmap_put(&g->lits, key, (void *)(uintptr_t)(off + 1));
+  u32 off = rodata_add(g, s, len + 1, 8);
+  strmap_put(&g->lits, s, (void *)(uintptr_t)(off + 1));
   return off;
 }
 
@@ -757,6 +756,18 @@ static void sel_print(struct gen *g, const struct ir_ins *i)
     print_built(g, i, site);
 }
 
+/* log(s) is println(s). */
+static void sel_log(struct gen *g, const struct ir_ins *i)
+{
+  static const enum ir_type arg_type[] = {IR_STR};
+  static struct print_expr line = {.newline = true};
+  static const struct ir_fmt fmt = {.print = &line, .nargs = 1, .arg_type = (enum ir_type *)arg_type};
+  struct ir_ins print = *i;
+  print.op = IR_PRINT;
+  print.fmt = (struct ir_fmt *)&fmt;
+  sel_print(g, &print);
+}
+
 /* ---- sprintf: piece by piece --------------------------------------------------- */
 
 static void put_literal(struct gen *g, const char *text, u32 len)
@@ -1106,26 +1117,30 @@ static void sel_matched(struct gen *g, const struct ir_block *b, const struct ir
 
 /* ---- dispatch -------------------------------------------------------------------- */
 
-static void sel_pp(struct gen *g, const struct ir_ins *i)
+/* pp() and pn(): known where the code is the handler's; a function looks the probe up. */
+static void sel_probe_name(struct gen *g, const struct ir_ins *i)
 {
+  bool point = i->builtin->fn == FN_PP;
+  u32 *table = point ? &g->pp_tab : &g->pn_tab;
   if (g->f->probe) {
-    const char *pp = g->f->probe->inst->pp;
-    struct ir_val v = {.kind = V_STR, .str = pp, .len = (u32)strlen(pp)};
-    copy_str(g, i->dst, &v);
+    const struct probe_inst *pi = g->f->probe->inst;
+    const char *text = point ? pi->pp : pi->name ? pi->name : pi->pp;
+    copy_str(g, i->dst, &(struct ir_val){.kind = V_STR, .str = text, .len = (u32)strlen(text)});
     return;
   }
-  if (!g->pp_tab) {
+  if (!*table) {
     u32 n = 0;
     for (u32 k = 0; k < g->m->probes.n; k++)
       n = MAX(n, g->m->probes.v[k]->id + 1);
     const char **v = NEW_ARRAY(g->a, const char *, n + 1);
-    for (u32 k = 0; k < g->m->probes.n; k++)
-      v[g->m->probes.v[k]->id] = g->m->probes.v[k]->inst->pp;
-    struct ir_strtab t = {.n = n, .v = v, .def = ""};
-    g->pp_tab = strtab_off(g, &t);
+    for (u32 k = 0; k < g->m->probes.n; k++) {
+      const struct probe_inst *pi = g->m->probes.v[k]->inst;
+      v[g->m->probes.v[k]->id] = point ? pi->pp : pi->name ? pi->name : pi->pp;
+    }
+    *table = strtab_off(g, &(struct ir_strtab){.n = n, .v = v, .def = ""});
   }
   emit_movi(g, R2, dst_off(g, i));
-  emit_movi(g, R3, g->pp_tab);
+  emit_movi(g, R3, *table);
   emit_ldx(g, SZ_W, R4, R9, offsetof(struct rt_frame, probe_id));
   rt_call(g, "rt_strtab");
 }
@@ -1177,7 +1192,8 @@ static void sel_fn(struct gen *g, const struct ir_block *b, const struct ir_ins 
     sel_state(g, i, offsetof(struct rt_state, stp_pid));
     break;
   case FN_PP:
-    sel_pp(g, i);
+  case FN_PN:
+    sel_probe_name(g, i);
     break;
   case FN_HZ:
     emit_movi(g, R0, kernel_hz());
@@ -1226,6 +1242,9 @@ static void sel_fn(struct gen *g, const struct ir_block *b, const struct ir_ins 
   case FN_EXIT:
   case FN_ABORT:
     sel_exit(g);
+    break;
+  case FN_LOG:
+    sel_log(g, i);
     break;
   case FN_WARN:
     send_ctl(g, RT_CTL_WARN, &i->args[0]);
@@ -1377,6 +1396,7 @@ static bool stack_fn(const struct ir_ins *i)
 {
   switch (i->builtin->fn) {
   case FN_PP:
+  case FN_PN:
   case FN_PEXECNAME:
   case FN_LOG:
   case FN_WARN:

@@ -2,12 +2,6 @@
  * within each region; what crosses regions, and every string, gets a slot.  */
 #include "bpf/gen.h"
 
-struct live {
-  struct ir_fn *fn;
-  u32 words;      /* of a set */
-  u64 *in, *out;  /* per block */
-};
-
 static bool bit(const u64 *set, u32 i)
 {
   return set[i / 64] >> (i % 64) & 1;
@@ -47,31 +41,52 @@ static u32 successors(const struct ir_block *b, u32 to[2])
   return b->term == T_BR ? 2 : 1;
 }
 
-static void liveness(struct gen *g, struct live *l)
+static void add_set(u64 *to, const u64 *from, u32 words)
 {
-  struct ir_fn *fn = l->fn;
+  for (u32 w = 0; w < words; w++)
+    to[w] |= from[w];
+}
+
+/* Any instruction may leave for the handler. */
+static void add_handler(const struct live *l, const struct ir_block *b, u64 *set)
+{
+  if (b->handler != IR_NO)
+    add_set(set, l->in + b->handler * l->words, l->words);
+}
+
+static void before(const struct live *l, const struct ir_block *b, u32 at, u64 *set)
+{
+  memcpy(set, l->out + b->id * l->words, l->words * sizeof(u64));
+  if (b->term == T_BR || (b->term == T_RET && b->has_val))
+    use_val(set, &b->val);
+  for (u32 k = b->ins.n; k-- > at;)
+    step_back(set, &b->ins.v[k]);
+  add_handler(l, b, set);
+}
+
+u64 *live_before(struct arena *a, const struct live *l, const struct ir_block *b, u32 at)
+{
+  u64 *set = NEW_ARRAY(a, u64, l->words);
+  before(l, b, at, set);
+  return set;
+}
+
+void live_make(struct arena *a, struct live *l, const struct ir_fn *fn)
+{
+  l->fn = fn;
   l->words = (fn->regs.n + 63) / 64 + 1;
-  l->in = NEW_ARRAY(g->a, u64, l->words * fn->blocks.n);
-  l->out = NEW_ARRAY(g->a, u64, l->words * fn->blocks.n);
-  u64 *set = NEW_ARRAY(g->a, u64, l->words);
+  l->in = NEW_ARRAY(a, u64, l->words * fn->blocks.n);
+  l->out = NEW_ARRAY(a, u64, l->words * fn->blocks.n);
+  u64 *set = NEW_ARRAY(a, u64, l->words);
   for (bool changed = true; changed;) {
     changed = false;
     for (u32 n = fn->blocks.n; n--;) {
-      struct ir_block *b = fn->blocks.v[n];
+      const struct ir_block *b = fn->blocks.v[n];
       u64 *out = l->out + n * l->words, *in = l->in + n * l->words;
       u32 to[2], nto = successors(b, to);
       for (u32 s = 0; s < nto; s++)
-        for (u32 w = 0; w < l->words; w++)
-          out[w] |= l->in[to[s] * l->words + w];
-      memcpy(set, out, l->words * sizeof(u64));
-      if (b->term == T_BR || (b->term == T_RET && b->has_val))
-        use_val(set, &b->val);
-      for (u32 k = b->ins.n; k--;)
-        step_back(set, &b->ins.v[k]);
-      /* Any instruction may leave for the handler. */
-      if (b->handler != IR_NO)
-        for (u32 w = 0; w < l->words; w++)
-          set[w] |= l->in[b->handler * l->words + w];
+        add_set(out, l->in + to[s] * l->words, l->words);
+      before(l, b, 0, set);
       for (u32 w = 0; w < l->words; w++)
         if (set[w] & ~in[w]) {
           in[w] |= set[w];
@@ -246,9 +261,9 @@ static u32 string_size(struct gen *g, struct genfn *f, u32 r)
 void alloc_fn(struct gen *g, struct genfn *f)
 {
   struct ir_fn *fn = f->fn;
-  struct scan s = {.g = g, .f = f, .l = {.fn = fn}};
+  struct scan s = {.g = g, .f = f};
   find_small(f);
-  liveness(g, &s.l);
+  live_make(g->a, &s.l, fn);
   s.home = NEW_ARRAY(g->a, u32, fn->regs.n + 1);
   s.from = NEW_ARRAY(g->a, u32, fn->regs.n + 1);
   s.to = NEW_ARRAY(g->a, u32, fn->regs.n + 1);

@@ -28,6 +28,8 @@ static bool in_loop(const struct genfn *f, u32 loop, u32 target)
 
 static bool ins_can_fail(const struct gen *g, const struct ir_ins *i)
 {
+  if ((u32)i->op >= IR_NOPS)
+    return (u32)i->op == BIR_SAVE || (u32)i->op == BIR_RERAISE;
   if (i->op == IR_FN)
     return i->builtin->flags & BI_FAIL;
   if (i->op == IR_CALL)
@@ -734,7 +736,7 @@ static void find_failing(struct gen *g)
     changed = false;
     for (u32 i = 0; i < g->m->fns.n; i++) {
       struct genfn *f = g->gfn[g->m->fns.v[i]->id].gf;
-      if (!f->can_fail && body_can_fail(g, f->fn))
+      if (f && !f->can_fail && body_can_fail(g, f->fn))
         changed = f->can_fail = true;
     }
   }
@@ -868,6 +870,10 @@ static void place_fn(struct gen *g, struct genfn *f)
     else
       g->int_top += 8;
   }
+  if (is_flat(g, f->fn)) {
+    f->flat_record = flat_record(g, f->fn);
+    f->flat_off = take_area(g, f, flat_stack_bytes(g, f->flat_record));
+  }
   find_locks(g, f);
 }
 
@@ -890,6 +896,8 @@ static struct genfn **place_all(struct gen *g)
   layout_frame_areas(g);
   for (u32 i = 0; i < m->fns.n; i++) {
     struct genfn *f = g->gfn[m->fns.v[i]->id].gf;
+    if (!f)
+      continue;
     f->framed = true;
     place_fn(g, f);
     find_exits(g, f);
@@ -957,12 +965,10 @@ struct bpf_image *bpf_gen(struct arena *a, struct ir_module *m, const struct run
     if (m->probes.v[i]->cond)
       nfns = MAX(nfns, m->probes.v[i]->cond->id + 1);
   g->gfn = NEW_ARRAY(a, struct gfn, nfns + 1);
-  for (u32 i = 0; i < m->fns.n; i++) {
-    if (m->fns.v[i]->recursive)
-      diag_msg(d, DIAG_ERROR, "recursive function '%s': not possible in BPF yet",
-               m->fns.v[i]->name);
-    g->gfn[m->fns.v[i]->id].gf = genfn_new(g, m->fns.v[i]);
-  }
+  flatten_module(g);
+  for (u32 i = 0; i < m->fns.n; i++)
+    if (m->fns.v[i]->blocks.n)
+      g->gfn[m->fns.v[i]->id].gf = genfn_new(g, m->fns.v[i]);
   for (u32 i = 0; i < m->probes.n; i++)
     if (m->probes.v[i]->cond)
       g->gfn[m->probes.v[i]->cond->id].gf = genfn_new(g, m->probes.v[i]->cond);

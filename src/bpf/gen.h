@@ -48,6 +48,25 @@ struct region {
   VEC(u32) exits;           /* targets outside that its code may leave to */
 };
 
+/* Liveness of a function's registers: sets of words of bits. */
+struct live {
+  const struct ir_fn *fn;
+  u32 words;
+  u64 *in, *out;            /* per block */
+};
+/* Instructions of this backend alone, made by flatten.c (stack: an area of the frame). */
+enum {
+  BIR_BEGIN = IR_NOPS,      /* empties the stack but for state 0 */
+  BIR_SAVE,                 /* pushes the registers args and the state imm; imm2: how many bytes */
+  BIR_NEXT,                 /* dst = the state popped + imm */
+  BIR_RESTORE,              /* pops the registers args; imm2: bytes */
+  BIR_RERAISE,              /* fails with the error there is */
+};
+struct flat_fn {
+  const struct ir_fn *fn;
+  u32 record;               /* bytes of its largest stack record */
+};
+
 struct fixup {
   u32 insn, label;
 };
@@ -61,6 +80,7 @@ struct genfn {
   u32 *rpo;                 /* block order */
   u32 nrpo;
   u32 key_off, val_off, rec_off; /* scratch areas of the frame, or 0 */
+  u32 flat_off, flat_record; /* flattened functions: stack area, its largest record */
   s32 stack_used;           /* bytes below R10 in stack mode (positive) */
   u32 ret_off;              /* frame offset of the result (string or integer) */
   bool can_fail;
@@ -105,6 +125,7 @@ struct gen {
   struct strbuf rodata;
   struct strmap lits;       /* literal -> offset + 1 */
   VEC(struct regex_place) regexes;
+  VEC(struct flat_fn) flats;
   u32 globals_top;
   u32 M;                    /* MAXSTRINGLEN */
   u32 nerr_tab;             /* rodata offset of the table of error texts, 0: not made */
@@ -164,6 +185,15 @@ u32 fail_label(struct gen *g, const struct ir_block *b);
 
 /* ---- parts ---------------------------------------------------------------- */
 void alloc_fn(struct gen *g, struct genfn *f);              /* alloc.c */
+void live_make(struct arena *a, struct live *l, const struct ir_fn *fn);
+/* What is live before the block's instruction `at`, or before its end. */
+u64 *live_before(struct arena *a, const struct live *l, const struct ir_block *b, u32 at);
+void flatten_module(struct gen *g);                         /* flatten.c */
+bool sel_flat(struct gen *g, const struct ir_block *b, const struct ir_ins *i);
+bool is_flat(const struct gen *g, const struct ir_fn *fn);
+u32 flat_record(const struct gen *g, const struct ir_fn *fn);
+u32 flat_stack_bytes(const struct gen *g, u32 record);
+u32 flat_reg_bytes(const struct gen *g, const struct ir_reg *r); /* in a record */
 bool needs_frame(struct gen *g, struct ir_fn *fn);
 void sel_ins(struct gen *g, const struct ir_block *b, const struct ir_ins *i); /* sel.c */
 bool sel_map(struct gen *g, const struct ir_block *b, const struct ir_ins *i); /* mapop.c */

@@ -1265,6 +1265,8 @@ static void sel_fn(struct gen *g, const struct ir_block *b, const struct ir_ins 
 
 void sel_ins(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
 {
+  if (sel_flat(g, b, i))
+    return;
   bool unused = i->dst == IR_NO || g->f->place[i->dst].kind == PL_NONE;
   if (unused && i->op != IR_FN && ir_ops[i->op].flags & (BI_PURE | BI_READ))
     return;

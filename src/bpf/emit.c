@@ -46,34 +46,40 @@ void emit_be64(struct gen *g, u8 reg)
   emit(g, BPF_ALU | BPF_END | BPF_TO_BE, reg, 0, 0, 64);
 }
 
-static s16 short_off(struct gen *g, s32 off)
+/* Instructions hold 16 bits of an offset.  Frames of long strings are larger: then R5 becomes the
+ * address, and *base and *off what to use instead.  */
+static void far(struct gen *g, u8 *base, s32 *off)
 {
-  if (off != (s16)off && !g->failed) {
-    g->failed = true;
-    diag_msg(g->diag, DIAG_ERROR,
-             "the script's variables need more memory than a BPF program can address");
-  }
-  return (s16)off;
+  if (*off == (s16)*off)
+    return;
+  emit_mov(g, R5, *base);
+  emit_alui(g, BPF_ADD, R5, *off);
+  *base = R5;
+  *off = 0;
 }
 
 void emit_ldx(struct gen *g, enum bpf_size sz, u8 dst, u8 src, s32 off)
 {
-  emit(g, BPF_LDX | BPF_MEM | sz, dst, src, short_off(g, off), 0);
+  far(g, &src, &off);
+  emit(g, BPF_LDX | BPF_MEM | sz, dst, src, (s16)off, 0);
 }
 
 void emit_stx(struct gen *g, enum bpf_size sz, u8 dst, s32 off, u8 src)
 {
-  emit(g, BPF_STX | BPF_MEM | sz, dst, src, short_off(g, off), 0);
+  far(g, &dst, &off);
+  emit(g, BPF_STX | BPF_MEM | sz, dst, src, (s16)off, 0);
 }
 
 void emit_st(struct gen *g, enum bpf_size sz, u8 dst, s32 off, s32 imm)
 {
-  emit(g, BPF_ST | BPF_MEM | sz, dst, 0, short_off(g, off), imm);
+  far(g, &dst, &off);
+  emit(g, BPF_ST | BPF_MEM | sz, dst, 0, (s16)off, imm);
 }
 
 void emit_atomic(struct gen *g, s32 op, u8 dst, s32 off, u8 src)
 {
-  emit(g, BPF_STX | BPF_ATOMIC | BPF_DW, dst, src, short_off(g, off), op);
+  far(g, &dst, &off);
+  emit(g, BPF_STX | BPF_ATOMIC | BPF_DW, dst, src, (s16)off, op);
 }
 
 static void add_fixup(struct gen *g, u32 insn, u32 label)
@@ -181,7 +187,11 @@ void sub_end(struct gen *g)
   for (u32 i = 0; i < g->fixups.n; i++) {
     struct fixup *f = &g->fixups.v[i];
     s32 off = g->label_pos[f->label] - (s32)f->insn - 1;
-    g->s->insns.v[f->insn].off = short_off(g, off);
+    if (off != (s16)off && !g->failed) {
+      g->failed = true;
+      diag_msg(g->diag, DIAG_ERROR, "a handler or function is too long for a BPF program");
+    }
+    g->s->insns.v[f->insn].off = (s16)off;
   }
   g->fixups.n = 0;
   g->nlabels = 0;

@@ -682,10 +682,12 @@ void send_record(struct gen *g, u32 max)
     emit_alui(g, BPF_ADD, R2, (s32)g->f->rec_off);
     emit_helper(g, BPF_FUNC_ringbuf_output);
   } else { /* runs, or may run, from the session: waits when the ring is full */
-    emit_mov(g, R3, R0);
+    struct bpf_rt_params *p = NEW(g->a, struct bpf_rt_params);
+    p->c[RT_SEND_OFF] = (s32)g->f->rec_off;
+    p->c[RT_SEND_SIZE] = (s32)ROUND_UP(max, g->M); /* the slack behind it allows that: fewer copies */
+    emit_mov(g, R2, R0);
     emit_mov(g, R1, R9);
-    emit_movi(g, R2, (s64)g->f->rec_off);
-    emit_rt(g, "rt_ring_send");
+    emit_rt_template(g, "rt_ring_send", p);
   }
   emit_jcci(g, BPF_JEQ, R0, 0, done);
   label_here(g, lost);

@@ -44,7 +44,7 @@ void layout_frame_areas(struct gen *g)
     /* the sort needs as much again to merge into */
     struct bpf_mapdef sort = {.name = "sort", .type = BPF_MAP_TYPE_ARRAY, .key_size = 4,
                               .value_size = sizeof(struct rt_sort_entry),
-                              .max_entries = 2 * it->map->maxentries, .fd = -1};
+                              .max_entries = 2 * it->map->maxentries + RT_SORT_EXTRA, .fd = -1};
     vec_push(g->a, &g->img->maps, snap);
     gi->snap = g->img->maps.n - 1;
     vec_push(g->a, &g->img->maps, sort);

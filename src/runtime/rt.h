@@ -132,12 +132,19 @@ u64 rt_append_hex(struct rt_mem *f, u64 dst, u64 value, u64 digits);
 u64 rt_rec_int(struct rt_mem *f, u64 pos, u64 value);
 u64 rt_rec_str(struct rt_mem *f, u64 pos, u64 s);
 u64 rt_rec_fixed(struct rt_mem *f, u64 pos, u64 s, u64 width);
-/* Sends len bytes at off to the data ring; when it is full waits for room if the frame's may_wait
- * is set.  0, or negative when the record was not sent.  */
-s64 rt_ring_send(struct rt_mem *f, u64 off, u64 len);
+/* %m, %M: n bytes (at most M) of memory; none after a fault. */
+u64 rt_rec_mem(struct rt_mem *f, u64 pos, u64 addr, u64 n, u64 user);
+/* Sends len bytes to the data ring; when it is full waits for room if the frame's may_wait is set.
+ * 0, or negative when the record was not sent.  A template:
+ *   params->c[RT_SEND_OFF], [RT_SEND_SIZE]   the record's place in the frame and its largest size */
+enum { RT_SEND_OFF, RT_SEND_SIZE };
+s64 rt_ring_send(struct rt_mem *f, u64 len);
 
 /* ---- statistics: struct rt_stat at frame offset off ------------------------------------ */
-/* @avg, @variance and the plain fields (enum stat_op); 0 when there are no values. */
+/* What enum stat_op (lang/ast.h) says; 0 when there are no values. */
+enum {
+  RT_STAT_COUNT, RT_STAT_SUM, RT_STAT_MIN, RT_STAT_MAX, RT_STAT_AVG, RT_STAT_VARIANCE
+};
 s64 rt_stat_get(struct rt_mem *f, u64 off, u64 op, u64 shift);
 /* Adds `from` to `into` (not the buckets). */
 u64 rt_stat_merge(struct rt_mem *f, u64 into, u64 from);
@@ -148,8 +155,8 @@ u64 rt_hist_log(s64 value);
 u64 rt_hist_linear(s64 value, s64 lo, s64 hi, s64 step);
 
 /* ---- sorting: BPF only; a template --------------------------------------------------------
- * Sorts the first n entries of the array map params->map[0] (struct rt_sort_entry; it has 2 * cap
- * of them, the upper half is scratch) ascending by key, then seq.  The first min(n, limit) are in
+ * Sorts the first n entries of the array map params->map[0] (struct rt_sort_entry; it has 2 * cap +
+ * RT_SORT_EXTRA of them: what is not the lower half is scratch) ascending by key, then seq.  The first min(n, limit) are in
  * place afterwards.  For strings the key is the first 8 bytes, big-endian (complemented when
  * descending), and the rest is compared in params->map[1], the snapshot's array map, at byte
  * RT_SORT_OFF of each entry.
@@ -158,6 +165,7 @@ u64 rt_hist_linear(s64 value, s64 lo, s64 hi, s64 step);
  *                            or not; integers: 0
  *   params->c[RT_SORT_DESC]  strings: 1 descending  */
 enum { RT_SORT_CAP, RT_SORT_OFF, RT_SORT_SIZE, RT_SORT_DESC };
+enum { RT_SORT_EXTRA = 3 };
 u64 rt_sort(u64 n, u64 limit);     /* map[0] */
 u64 rt_sort_str(u64 n, u64 limit); /* map[0], map[1] */
 

@@ -21,10 +21,10 @@ enum { RT_ZERO = 1, RT_SPACE = 2, RT_PLUS = 4, RT_ALT = 8, RT_LEFT = 16 };
 enum { DIGITS = 64 };
 INLINE u64 digits_pow2(struct rt_loop *l, u64 v, u64 bits, u64 upper)
 {
-  u64 n = 1;
+  u64 n = 1, letter = (upper ? 'A' : 'a') - 10 - '0';
   for (u64 k = 0; k < 22; k++) {
     u64 d = v & ((1 << bits) - 1);
-    l->buf[DIGITS - 1 - k] = (u8)(d + '0' + (d > 9 ? upper ? 'A' - 10 - '0' : 'a' - 10 - '0' : 0));
+    l->buf[DIGITS - 1 - k] = (u8)(d + '0' + ((9 - d) >> 63) * letter);
     v >>= bits;
     if (!v)
       break;

@@ -40,6 +40,7 @@ struct rt_loop {
 #define OFF_TOK ((u64)RT_OFF_TOK(rt_M))
 #define OFF_SUBJ ((u64)RT_OFF_SUBJ(rt_M))
 #define PIN(x) ((void)0)
+#define BARRIER() ((void)0)
 
 typedef long rt_callback(u64 i, void *ctx);
 INLINE void loop(u64 n, rt_callback *cb, void *ctx)
@@ -100,6 +101,10 @@ static long (*probe_read_kernel_str)(void *dst, u64 size,
 #define zero(dst, size) probe_read_kernel(dst, size, (void *)0)
 /* The value may have changed: makes clang keep a comparison and what relies on it in order. */
 #define PIN(x) asm volatile("" : "+r"(x))
+/* What was written before is read again: the verifier forgets its value. */
+#define BARRIER() asm volatile("" ::: "memory")
+/* A parameter of a template. */
+#define PARAM(k) CONST(RT_MAGIC_PARAM - RT_MAGIC + (k))
 
 #endif
 
@@ -161,5 +166,18 @@ INLINE u64 length(struct rt_mem *f, const u8 *p)
   PIN(n);
   return n < 1 ? 0 : (u64)n - 1;
 }
+
+/* Copies into `size` <= 2 * M bytes at a checked offset; length without NUL. */
+INLINE u64 put_string(struct rt_mem *f, u64 at, u64 size, const u8 *src)
+{
+  s64 n = read_str(f->bytes + at, size, src);
+  PIN(n);
+  return n < 1 ? 0 : (u64)n - 1;
+}
+
+/* What a callback gets. */
+struct ctx {
+  struct rt_mem *f;
+};
 
 #endif

@@ -9,3 +9,6 @@ u32 rt_M, rt_F, rt_R;
 const u8 *rt_rodata;
 
 #include "runtime/rt_str.bpf.c"
+#include "runtime/rt_fmt.bpf.c"
+#include "runtime/rt_stat.bpf.c"
+#include "runtime/rt_time.bpf.c"

@@ -4,14 +4,6 @@
 
 /* ---- copying ------------------------------------------------------------------- */
 
-/* Copies into `size` <= 2 * M bytes at a checked offset; length without NUL. */
-INLINE u64 put_string(struct rt_mem *f, u64 at, u64 size, const u8 *src)
-{
-  s64 n = read_str(f->bytes + at, size, src);
-  PIN(n);
-  return n < 1 ? 0 : (u64)n - 1;
-}
-
 u64 rt_copy(struct rt_mem *f, u64 dst, u64 src, u64 size)
 {
   CHECK_FRAME(f);
@@ -86,10 +78,6 @@ INLINE s64 compare(const u8 *a, const u8 *b)
   }
   return GO_ON;
 }
-
-struct ctx {
-  struct rt_mem *f;
-};
 
 /* a, b: strings, a in the frame; in: bytes known to be equal; c: the result */
 static long compare_step(u64 i, void *ctx)
@@ -476,11 +464,12 @@ static long escape_step(u64 i, void *ctx)
   return 0;
 }
 
-/* dst = the string with escapes, at most max bytes (0: M - 1), in quotes if so; when cut, the end
- * is a quote and "...".  Built at OFF_TMP unless the source is there already. */
-INLINE u64 escape(struct rt_mem *f, u64 dst, u64 s, s64 max, u64 quoted, u64 build)
+/* dst = the string with escapes, at most max bytes (0: M - 1), in quotes if so; when cut, or was cut
+ * before, the end is a quote and "...".  */
+INLINE u64 escape(struct rt_mem *f, u64 dst, u64 s, s64 max, u64 quoted, u64 cut)
 {
   struct rt_loop *l = STATE(f);
+  u64 build = OFF_TMP;
   u64 room = max <= 0 || (u64)max > M - 1 ? M - 1 : (u64)max;
   if (quoted)
     room = (room > 5 ? room : 5) - 2;
@@ -495,8 +484,9 @@ INLINE u64 escape(struct rt_mem *f, u64 dst, u64 s, s64 max, u64 quoted, u64 bui
   loop(M, escape_step, &ctx);
   u64 out = l->out;
   AT_MOST(out, M);
-  if (quoted && l->d) {
-    out = out - 3 + l->room;
+  if (quoted && (l->d | cut)) {
+    if (l->d || l->room < 3)
+      out = out - 3 + l->room;
     AT_MOST(out, M);
     u8 *o = f->bytes + build + out;
     o[0] = '"';
@@ -515,21 +505,21 @@ u64 rt_text_strn(struct rt_mem *f, u64 dst, u64 s, s64 len, u64 quoted)
 {
   CHECK_FRAME(f);
   IN(dst);
-  return escape(f, dst, s, len, quoted, OFF_TMP);
+  return escape(f, dst, s, len, quoted, 0);
 }
 
 u64 rt_text_str(struct rt_mem *f, u64 dst, u64 s)
 {
   CHECK_FRAME(f);
   IN(dst);
-  return escape(f, dst, s, 0, 0, OFF_TMP);
+  return escape(f, dst, s, 0, 0, 0);
 }
 
 u64 rt_string_quoted(struct rt_mem *f, u64 dst, u64 s)
 {
   CHECK_FRAME(f);
   IN(dst);
-  return escape(f, dst, s, 0, 1, OFF_TMP);
+  return escape(f, dst, s, 0, 1, 0);
 }
 
 /* ---- tokenize ------------------------------------------------------------------ */

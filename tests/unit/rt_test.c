@@ -18,7 +18,7 @@
 #include "rt_image.inc"
 
 enum { R0, R1, R2, R3, R4, R5, R6, R10 = 10 };
-enum { NSLOTS = 6, RO_BYTES = 1 << 16 };
+enum { NSLOTS = 6, RO_BYTES = 1 << 16, SORT_MAX = 1000 };
 
 static struct arena *arena;
 static struct diag diag;
@@ -149,20 +149,24 @@ static bool world_load(struct world *w)
   add_map(w, "ring", BPF_MAP_TYPE_RINGBUF, 0, 0, 1 << 16, 0);
   add_map(w, "ctl", BPF_MAP_TYPE_RINGBUF, 0, 0, 1 << 12, 0);
   add_map(w, "snapshot", BPF_MAP_TYPE_ARRAY, 4, 64, 1000, BPF_F_MMAPABLE);
-  add_map(w, "sort", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct rt_sort_entry), 2000, BPF_F_MMAPABLE);
+  add_map(w, "sort", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct rt_sort_entry),
+          2 * SORT_MAX + RT_SORT_EXTRA, BPF_F_MMAPABLE);
   if (bpf_load_maps(&w->img, &diag))
     return false;
   w->bpf_frame = mmap(NULL, w->img.frame_size, PROT_READ | PROT_WRITE, MAP_SHARED,
                       w->img.maps.v[BMAP_FRAMES].fd, 0);
   if (w->bpf_frame == MAP_FAILED)
     return false;
-  static const struct bpf_rt_params sort = {.map = {BMAP_FIRST_FREE + 1, BMAP_FIRST_FREE},
-                                            .c = {1000, 0, 64, 0}};
+  const struct bpf_rt_params sort = {.map = {BMAP_FIRST_FREE + 1, BMAP_FIRST_FREE},
+                                     .c = {SORT_MAX, 0, 64, 0}},
+                             send = {.c = {(s32)slot(w, 0), (s32)(NSLOTS * w->m)}};
   for (u32 i = 0; i < ARRAY_SIZE(rt_funcs); i++) {
     if (!rt_funcs[i].global)
       continue;
     struct bpf_unit *u = w->unit[i] =
-        caller_of(&rt_funcs[i], rt_funcs[i].is_template ? &sort : NULL);
+        caller_of(&rt_funcs[i], !rt_funcs[i].is_template                  ? NULL
+                                : !strcmp(rt_funcs[i].name, "rt_ring_send") ? &send
+                                                                            : &sort);
     vec_push(arena, &w->img.units, u);
     u64 start = now_ns();
     if (bpf_load_unit(&w->img, u, &diag, 2))

@@ -1,0 +1,302 @@
+/* Sorting what a foreach runs over: an array map of struct rt_sort_entry.
+ *
+ * When few are wanted, each entry is compared with the last of the best so far, which are kept in
+ * order; else it is a merge sort, bottom up, between the map's halves.  An entry of the state is one
+ * more entry of the map: on the stack, the verifier would follow its values.  */
+#include "runtime/rt_in.h"
+
+static void *(*map_lookup)(const void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
+extern const u8 RT_MAP0[], RT_MAP1[];
+
+#define CAP PARAM(RT_SORT_CAP)
+#define NO_CTX ((void *)0)
+enum { FEW = 32 }; /* up to so many are kept in order */
+
+/* Entries behind the two halves. */
+struct sort_state {
+  u64 a, b, a_end; /* merge: next of both runs, where they end */
+};
+struct sort_state2 {
+  u64 b_end, out, n; /* where the next goes, how many are sorted */
+};
+struct sort_state3 {
+  u64 width, from, to; /* length of the runs; bases of the halves */
+};
+_Static_assert(RT_SORT_EXTRA == 3 && sizeof(struct sort_state) == sizeof(struct rt_sort_entry),
+               "entries of state");
+
+INLINE struct rt_sort_entry *entry(u64 i)
+{
+  u32 key = (u32)i;
+  return map_lookup(RT_MAP0, &key);
+}
+
+#define STATES(s, s2, s3)                                                                          \
+  struct sort_state *s = (void *)entry(2 * CAP);                                                   \
+  struct sort_state2 *s2 = (void *)entry(2 * CAP + 1);                                             \
+  struct sort_state3 *s3 = (void *)entry(2 * CAP + 2);                                             \
+  if (!s || !s2 || !s3)                                                                            \
+  return 1
+
+/* ---- comparing -------------------------------------------------------------------- */
+
+struct str_cmp {
+  const u8 *a, *b;
+  u64 decided; /* 1: a first, 2: b first, 3: equal */
+};
+
+/* Words of two strings behind the first. */
+static long words_step(u64 i, void *ctx)
+{
+  struct str_cmp *c = ctx;
+  u64 at = 8 * (i + 1);
+  AT_MOST(at, PARAM(RT_SORT_SIZE) - 8);
+  const u8 *pa = c->a, *pb = c->b;
+  if (!pa || !pb)
+    return 1;
+  at += PARAM(RT_SORT_OFF);
+  u64 x = WORD(pa + at), y = WORD(pb + at), z = has_zero(x), differs = x ^ y;
+  if (!differs && !z)
+    return 0;
+  z &= -z;
+  differs &= -differs;
+  if (!differs || (z && z < differs))
+    c->decided = 3;
+  else
+    c->decided = __builtin_bswap64(x) < __builtin_bswap64(y) ? 1 : 2;
+  return 1;
+}
+
+/* Whether entry a, whose key equals that of b, comes first: by the rest of the string, then by
+ * its number.  */
+INLINE bool rest_before(const struct rt_sort_entry *a, const struct rt_sort_entry *b)
+{
+  u64 first = a->key;
+  u32 ka = (u32)a->idx, kb = (u32)b->idx;
+  if (PARAM(RT_SORT_DESC))
+    first = ~first;
+  if (PARAM(RT_SORT_SIZE) > 8 && !has_zero(first)) {
+    struct str_cmp c = {map_lookup(RT_MAP1, &ka), map_lookup(RT_MAP1, &kb), 3};
+    if (c.a && c.b) {
+      loop(PARAM(RT_SORT_SIZE) / 8 - 1, words_step, &c);
+      u64 decided = c.decided;
+      PIN(decided);
+      if (decided != 3)
+        return (decided == 1) != (PARAM(RT_SORT_DESC) != 0);
+    }
+  }
+  return a->seq < b->seq;
+}
+
+INLINE bool before(const struct rt_sort_entry *a, const struct rt_sort_entry *b, bool strings)
+{
+  if (a->key != b->key)
+    return a->key < b->key;
+  return strings ? rest_before(a, b) : a->seq < b->seq;
+}
+
+/* ---- few: insertion ---------------------------------------------------------------- */
+
+/* Moves entries of the best up, from the last on, until the new one (b) fits; a: the place. */
+INLINE long shift_entry(bool strings)
+{
+  STATES(s, s2, s3);
+  (void)s2;
+  (void)s3;
+  u64 at = s->a;
+  if (!at)
+    return 1;
+  struct rt_sort_entry *e = entry(s->b), *p = entry(CAP + at - 1), *to = entry(CAP + at);
+  if (!e || !p || !to || before(p, e, strings))
+    return 1;
+  *to = *p;
+  s->a = at - 1;
+  return 0;
+}
+
+/* The best are behind the first half: n of them, at most `width`. */
+INLINE long insert_entry(u64 i, rt_callback *shift, bool strings)
+{
+  STATES(s, s2, s3);
+  struct rt_sort_entry *e = entry(i);
+  u64 n = s2->n;
+  if (!e)
+    return 1;
+  if (n == s3->width) {
+    struct rt_sort_entry *worst = entry(CAP + n - 1);
+    if (!worst || before(worst, e, strings))
+      return 0;
+    n--;
+  }
+  s->a = n;
+  s->b = i;
+  s2->n = n + 1;
+  loop(n, shift, NO_CTX);
+  struct rt_sort_entry *to = entry(CAP + s->a), *from = entry(i);
+  if (!to || !from)
+    return 1;
+  *to = *from;
+  return 0;
+}
+
+static long shift_int(u64 i, void *ctx)
+{
+  (void)i;
+  (void)ctx;
+  return shift_entry(false);
+}
+
+static long shift_str(u64 i, void *ctx)
+{
+  (void)i;
+  (void)ctx;
+  return shift_entry(true);
+}
+
+static long insert_int(u64 i, void *ctx)
+{
+  (void)ctx;
+  return insert_entry(i, shift_int, false);
+}
+
+static long insert_str(u64 i, void *ctx)
+{
+  (void)ctx;
+  return insert_entry(i, shift_str, true);
+}
+
+/* ---- many: merging ----------------------------------------------------------------- */
+
+/* Begins with the pair of runs at `at`. */
+INLINE void next_runs(struct sort_state *s, struct sort_state2 *s2, const struct sort_state3 *s3,
+                      u64 at)
+{
+  u64 n = s2->n, mid = at + s3->width, end = mid + s3->width;
+  s->a = at;
+  s->b = s->a_end = mid < n ? mid : n;
+  s2->b_end = end < n ? end : n;
+}
+
+INLINE long merge_entry(bool strings)
+{
+  STATES(s, s2, s3);
+  u64 a = s->a, b = s->b, out = s2->out;
+  if (a == s->a_end && b == s2->b_end) {
+    next_runs(s, s2, s3, b);
+    a = s->a;
+    b = s->b;
+  }
+  struct rt_sort_entry *to = entry(s3->to + out), *from;
+  if (b == s2->b_end) {
+    from = entry(s3->from + a);
+    s->a = a + 1;
+  } else if (a == s->a_end) {
+    from = entry(s3->from + b);
+    s->b = b + 1;
+  } else {
+    struct rt_sort_entry *x = entry(s3->from + a), *y = entry(s3->from + b);
+    if (!x || !y)
+      return 1;
+    bool second = before(y, x, strings);
+    PIN(second);
+    from = second ? y : x;
+    s->a = a + !second;
+    s->b = b + second;
+  }
+  if (!to || !from)
+    return 1;
+  *to = *from;
+  s2->out = out + 1;
+  return 0;
+}
+
+static long merge_int(u64 i, void *ctx)
+{
+  (void)i;
+  (void)ctx;
+  return merge_entry(false);
+}
+
+static long merge_str(u64 i, void *ctx)
+{
+  (void)i;
+  (void)ctx;
+  return merge_entry(true);
+}
+
+/* One pass: runs of `width` become runs of twice that. */
+INLINE long pass(rt_callback *merge)
+{
+  STATES(s, s2, s3);
+  u64 n = s2->n, from = s3->from;
+  if (s3->width >= n)
+    return 1;
+  s2->out = 0;
+  next_runs(s, s2, s3, 0);
+  loop(n, merge, NO_CTX);
+  s3->from = s3->to;
+  s3->to = from;
+  s3->width *= 2;
+  return 0;
+}
+
+static long pass_int(u64 i, void *ctx)
+{
+  (void)i;
+  (void)ctx;
+  return pass(merge_int);
+}
+
+static long pass_str(u64 i, void *ctx)
+{
+  (void)i;
+  (void)ctx;
+  return pass(merge_str);
+}
+
+/* Copies the result, when it is in the upper half, to the lower one. */
+static long copy_down(u64 i, void *ctx)
+{
+  (void)ctx;
+  struct rt_sort_entry *to = entry(i), *from = entry(CAP + i);
+  if (!to || !from)
+    return 1;
+  *to = *from;
+  return 0;
+}
+
+INLINE u64 sort(u64 n, u64 limit, rt_callback *insert, rt_callback *one_pass)
+{
+  STATES(s, s2, s3);
+  (void)s;
+  if (n > CAP)
+    n = CAP;
+  if (limit > n)
+    limit = n;
+  if (limit <= FEW) {
+    s3->width = limit;
+    s2->n = 0;
+    if (limit)
+      loop(n, insert, NO_CTX);
+    loop(limit, copy_down, NO_CTX);
+    return 0;
+  }
+  s2->n = n;
+  s3->width = 1;
+  s3->from = 0;
+  s3->to = CAP;
+  loop(32, one_pass, NO_CTX);
+  if (s3->from)
+    loop(limit, copy_down, NO_CTX);
+  return 0;
+}
+
+u64 rt_sort(u64 n, u64 limit)
+{
+  return sort(n, limit, insert_int, pass_int);
+}
+
+u64 rt_sort_str(u64 n, u64 limit)
+{
+  return sort(n, limit, insert_str, pass_str);
+}

@@ -23,8 +23,9 @@ INLINE u64 digits_pow2(struct rt_loop *l, u64 v, u64 bits, u64 upper)
 {
   u64 n = 1, letter = (upper ? 'A' : 'a') - 10 - '0';
   for (u64 k = 0; k < 22; k++) {
-    u64 d = v & ((1 << bits) - 1);
-    l->buf[DIGITS - 1 - k] = (u8)(d + '0' + ((9 - d) >> 63) * letter);
+    u64 d = v & ((1 << bits) - 1), above9 = 9 - d;
+    PIN(above9); /* no branch, which the verifier would take both ways in each round */
+    l->buf[DIGITS - 1 - k] = (u8)(d + '0' + (above9 >> 63) * letter);
     v >>= bits;
     if (!v)
       break;

@@ -3,6 +3,7 @@
 # make check    install what the tests need, build, run every test
 # make vm-check run the tests on a 6.1 kernel in QEMU; make vm-shell: a prompt there
 # make bench    what stap costs, against bpftrace and hand-written C
+# make fuzz-front, fuzz-index, fuzz-record …: fuzz on; TIME=20: for that many seconds
 # make install  [DESTDIR=…] [PREFIX=/usr/local]
 # make format   lay the sources out; make tidy: static analysis
 # make SAN=1    into build-san, with AddressSanitizer and UndefinedBehaviorSanitizer
@@ -20,6 +21,11 @@ LIBS    := -lbpf -ldw -lelf -lz -lpthread
 ifdef SAN
 CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 B       := build-san
+endif
+ifdef FUZZ
+CC      := clang
+CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -Wno-everything
+B       := build-fuzz
 endif
 
 DIRS := base lang elaborate probe target ir bpf user runtime session driver
@@ -62,6 +68,17 @@ $(B)/tests/%: tests/unit/%.c $(B)/libstap.a
 	@mkdir -p $(@D)
 	$(CC) $(STDFLAGS) $(WARN) $(CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(B)/libstap.a $(LIBS)
 unit: $(UNIT)
+
+# make fuzz-NAME: builds tests/fuzz/NAME_fuzz.c with sanitizers and runs it on, from and into build-fuzz/corpus/NAME.
+$(B)/fuzz/%: tests/fuzz/%_fuzz.c tests/fuzz/fuzz.h $(B)/libstap.a
+	@mkdir -p $(@D)
+	$(CC) $(STDFLAGS) $(CFLAGS) -fsanitize=fuzzer $(LDFLAGS) -o $@ $< $(B)/libstap.a $(LIBS)
+FUZZERS := $(patsubst tests/fuzz/%_fuzz.c,%,$(wildcard tests/fuzz/*_fuzz.c))
+fuzzers: deps-fuzz
+	@$(MAKE) -s FUZZ=1 $(FUZZERS:%=build-fuzz/fuzz/%)
+$(FUZZERS:%=fuzz-%): fuzz-%: deps-fuzz
+	@$(MAKE) -s FUZZ=1 build-fuzz/fuzz/$*
+	@tests/fuzz/fuzz $* $(TIME)
 
 # Compile one folder alone: make dir-lang
 dir-%:
@@ -110,7 +127,7 @@ tidy: deps-lint $(B)/gen/rt_image.inc
 	clang-tidy --quiet $(filter-out %.bpf.c,$(wildcard src/*/*.c)) -- $(STDFLAGS) $(WARN)
 
 clean:
-	rm -rf build build-san tapset/index
+	rm -rf build build-san build-fuzz tapset/index
 
 -include $(OBJ:.o=.d) $(UNIT:=.d)
-.PHONY: all unit demo check vm-check vm-shell bench install format tidy clean
+.PHONY: all unit fuzzers demo check vm-check vm-shell bench install format tidy clean

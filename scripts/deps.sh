@@ -1,6 +1,7 @@
 #!/bin/sh
 # scripts/deps.sh GROUP...: installs the packages that are missing, on Debian and Ubuntu.
 #   build   compiles stap                  test   what the tests compare with and run in
+#   fuzz    the fuzzers' run-time library
 #   lint    make format, make tidy         bench  what the benchmarks compare with
 # Quick and silent when nothing is missing.
 set -eu
@@ -9,6 +10,7 @@ packages() {
   case $1 in
   build) echo gcc make clang libbpf-dev libelf-dev libdw-dev zlib1g-dev libc6-dev linux-libc-dev ;;
   test) echo python3 procps systemtap-doc qemu-system-x86 busybox-static cpio "$(kernel_image)" ;;
+  fuzz) echo clang libclang-rt-dev ;;
   lint) echo clang-format clang-tidy ;;
   bench) echo bpftrace bpftool ;;
   *) echo "deps.sh: no group '$1'" >&2; exit 2 ;;

@@ -38,6 +38,7 @@ u32 irb_block_new(struct build *b)
 void irb_block_start(struct build *b, u32 id)
 {
   b->cur = b->fn->blocks.v[id];
+  vec_push(b->a, &b->order, id);
 }
 
 void irb_end_br(struct build *b, struct ir_val v, u32 yes, u32 no)
@@ -146,6 +147,82 @@ static void build_global(struct build *b, struct sym_global *s)
   vec_push(b->a, &b->m->globals, g);
 }
 
+/* ---- blocks without a way in ------------------------------------------------------------------
+ */
+
+static void reach(struct ir_fn *f, bool *seen)
+{
+  u32 *stack = calloc(f->blocks.n, sizeof(*stack)), n = 0;
+  stack[n++] = 0;
+  seen[0] = true;
+  while (n) {
+    struct ir_block *k = f->blocks.v[stack[--n]];
+    u32 next[3] = {k->to[0], k->to[1], block_can_fail(k) ? k->handler : IR_NO};
+    for (u32 i = 0; i < 3; i++)
+      if (next[i] != IR_NO && !seen[next[i]]) {
+        seen[next[i]] = true;
+        stack[n++] = next[i];
+      }
+  }
+  free(stack);
+}
+
+/* Numbers the loops that still have a header. */
+static void compact_loops(struct ir_fn *f, const u32 *new_block)
+{
+  u32 *new_loop = calloc(f->loops.n + 1, sizeof(u32)), n = 0;
+  for (u32 i = 0; i < f->loops.n; i++) {
+    bool alive = new_block[f->loops.v[i].header] != IR_NO;
+    new_loop[i] = alive ? n : IR_NO;
+    if (!alive)
+      continue;
+    u32 parent = f->loops.v[i].parent;
+    f->loops.v[n].header = new_block[f->loops.v[i].header];
+    f->loops.v[n++].parent = parent == IR_NO ? IR_NO : new_loop[parent];
+  }
+  f->loops.n = n;
+  for (u32 i = 0; i < f->blocks.n; i++)
+    if (f->blocks.v[i]->loop != IR_NO)
+      f->blocks.v[i]->loop = new_loop[f->blocks.v[i]->loop];
+  free(new_loop);
+}
+
+static u32 renamed(const u32 *map, u32 id)
+{
+  return id == IR_NO ? IR_NO : map[id];
+}
+
+/* Ends the function: blocks that can be reached, in the order of the source. */
+static void fn_finish(struct build *b)
+{
+  struct ir_fn *f = b->fn;
+  bool *seen = calloc(f->blocks.n, sizeof(bool));
+  u32 *map = calloc(f->blocks.n, sizeof(u32)), n = 0;
+  struct ir_block **old = calloc(f->blocks.n, sizeof(*old));
+  reach(f, seen);
+  memcpy(old, f->blocks.v, f->blocks.n * sizeof(*old));
+  memset(map, 0xff, f->blocks.n * sizeof(*map));
+  for (u32 i = 0; i < b->order.n; i++) {
+    u32 id = b->order.v[i];
+    if (!seen[id] || map[id] != IR_NO)
+      continue;
+    f->blocks.v[n] = old[id];
+    map[id] = n++;
+  }
+  f->blocks.n = n;
+  for (u32 i = 0; i < n; i++) {
+    struct ir_block *k = f->blocks.v[i];
+    k->id = i;
+    k->to[0] = renamed(map, k->to[0]);
+    k->to[1] = renamed(map, k->to[1]);
+    k->handler = renamed(map, k->handler);
+  }
+  compact_loops(f, map);
+  free(seen);
+  free(map);
+  free(old);
+}
+
 /* ---- functions and handlers ------------------------------------------------------------------ */
 
 static struct ir_fn *fn_new(struct build *b, const char *name, enum ir_type result_type)
@@ -162,6 +239,7 @@ static void fn_start(struct build *b, struct ir_fn *f)
   b->loop = b->handler = b->on_next = IR_NO;
   b->loops = NULL;
   b->budget_block = NULL;
+  b->order.n = 0;
   irb_block_start(b, irb_block_new(b));
 }
 
@@ -230,6 +308,7 @@ static void build_function(struct build *b, struct sym_func *f)
     if (b->on_next != IR_NO)
       irb_block_start(b, b->on_next);
   }
+  fn_finish(b);
 }
 
 static struct ir_fn *build_cond(struct build *b, struct probe_inst *pi)
@@ -240,6 +319,7 @@ static struct ir_fn *build_cond(struct build *b, struct probe_inst *pi)
   start_locals(b, pi->locals.v, pi->locals.n);
   struct ir_val v = irb_value(b, pi->cond);
   irb_end_ret(b, &v);
+  fn_finish(b);
   return f;
 }
 
@@ -258,77 +338,9 @@ static void build_probe(struct build *b, struct probe_inst *pi)
   if (pi->body)
     irb_statement(b, pi->body);
   irb_end_ret(b, NULL);
+  fn_finish(b);
   if (pi->cond)
     p->cond = build_cond(b, pi);
-}
-
-/* ---- blocks without a way in ------------------------------------------------------------------
- */
-
-static void reach(struct ir_fn *f, bool *seen)
-{
-  u32 *stack = calloc(f->blocks.n, sizeof(*stack)), n = 0;
-  stack[n++] = 0;
-  seen[0] = true;
-  while (n) {
-    struct ir_block *k = f->blocks.v[stack[--n]];
-    u32 next[3] = {k->to[0], k->to[1], block_can_fail(k) ? k->handler : IR_NO};
-    for (u32 i = 0; i < 3; i++)
-      if (next[i] != IR_NO && !seen[next[i]]) {
-        seen[next[i]] = true;
-        stack[n++] = next[i];
-      }
-  }
-  free(stack);
-}
-
-/* Numbers the loops that still have a header. */
-static void compact_loops(struct ir_fn *f, const u32 *new_block)
-{
-  u32 *new_loop = calloc(f->loops.n + 1, sizeof(u32)), n = 0;
-  for (u32 i = 0; i < f->loops.n; i++) {
-    bool alive = new_block[f->loops.v[i].header] != IR_NO;
-    new_loop[i] = alive ? n : IR_NO;
-    if (!alive)
-      continue;
-    u32 parent = f->loops.v[i].parent;
-    f->loops.v[n].header = new_block[f->loops.v[i].header];
-    f->loops.v[n++].parent = parent == IR_NO ? IR_NO : new_loop[parent];
-  }
-  f->loops.n = n;
-  for (u32 i = 0; i < f->blocks.n; i++)
-    if (f->blocks.v[i]->loop != IR_NO)
-      f->blocks.v[i]->loop = new_loop[f->blocks.v[i]->loop];
-  free(new_loop);
-}
-
-static u32 renamed(const u32 *map, u32 id)
-{
-  return id == IR_NO ? IR_NO : map[id];
-}
-
-static void drop_unreached(struct ir_fn *f)
-{
-  bool *seen = calloc(f->blocks.n, sizeof(bool));
-  u32 *map = calloc(f->blocks.n, sizeof(u32)), n = 0;
-  reach(f, seen);
-  for (u32 i = 0; i < f->blocks.n; i++)
-    map[i] = seen[i] ? n++ : IR_NO;
-  n = 0;
-  for (u32 i = 0; i < f->blocks.n; i++) {
-    struct ir_block *k = f->blocks.v[i];
-    if (!seen[i])
-      continue;
-    k->id = n;
-    f->blocks.v[n++] = k;
-    k->to[0] = renamed(map, k->to[0]);
-    k->to[1] = renamed(map, k->to[1]);
-    k->handler = renamed(map, k->handler);
-  }
-  f->blocks.n = n;
-  compact_loops(f, map);
-  free(seen);
-  free(map);
 }
 
 /* ---- recursion
@@ -437,16 +449,9 @@ struct ir_module *ir_build(struct arena *a, struct program *p, struct diag *diag
     build_probe(&b, p->probes.v[i]);
   for (u32 i = 0; i < b.queue.n; i++)
     build_function(&b, b.queue.v[i]);
-  for (u32 i = 0; i < m->fns.n; i++)
-    drop_unreached(m->fns.v[i]);
-  for (u32 i = 0; i < m->probes.n; i++) {
-    struct ir_probe *pr = m->probes.v[i];
-    drop_unreached(pr->handler);
-    if (!pr->cond)
-      continue;
-    drop_unreached(pr->cond);
-    cond_globals(&b, pr);
-  }
+  for (u32 i = 0; i < m->probes.n; i++)
+    if (m->probes.v[i]->cond)
+      cond_globals(&b, m->probes.v[i]);
   mark_recursive(m);
   return diag->nerrors == errors ? m : NULL;
 }

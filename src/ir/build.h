@@ -29,6 +29,7 @@ struct build {
   struct loop_ctx *loops;
   struct ir_block *budget_block; /* where statements are being counted, and the instruction */
   u32 budget_ins;
+  VEC(u32) order;                /* blocks as they were gone on with: the final order */
   u32 on_next; /* block of the next overload; IR_NO: there is none */
 };
 

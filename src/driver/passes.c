@@ -257,6 +257,9 @@ static void apply_limits(struct ir_module *m, const struct options *o)
   m->maxtrylock = (u32)o->limits.maxtrylock;
   m->maxmapentries = (u32)o->limits.maxmapentries;
   m->no_budget = o->suppress_time_limits;
+  for (u32 i = 0; i < m->globals.n; i++)
+    if (m->globals.v[i]->nkeys && !m->globals.v[i]->maxentries)
+      m->globals.v[i]->maxentries = m->maxmapentries;
   hist_set_style((u32)o->limits.hist_width, (s32)o->limits.hist_elision);
 }
 

@@ -30,7 +30,8 @@ static void put_int(struct strbuf *out, s64 value, u64 spec)
 {
   struct rt_loop l;
   struct rt_layout o;
-  layout_int(&l, &o, value, spec);
+  u64 conv = SPEC_CONV(spec);
+  layout_int(&l, &o, value, spec, digits_of(&l, magnitude(value, conv), conv));
   char blank = (char)o.blank, prefix[2] = {(char)o.prefix, (char)(o.prefix >> 8)};
   if (o.lead)
     repeat(out, blank, o.lead);

@@ -17,34 +17,32 @@ enum { RT_ZERO = 1, RT_SPACE = 2, RT_PLUS = 4, RT_ALT = 8, RT_LEFT = 16 };
 #define SPEC_WIDTH(s) ((s) >> 16 & 0xffff)
 #define SPEC_PREC(s) ((s) >> 32 & 0xffff)
 
-/* The digits of v in base 16 or 8 (bits 4 or 3), or 10, at the end of the state's buffer. */
+/* The digits of v under a conversion, at the end of the state's buffer; their number. */
 enum { DIGITS = 64 };
-INLINE u64 digits_pow2(struct rt_loop *l, u64 v, u64 bits, u64 upper)
+INLINE u64 digits_of(struct rt_loop *l, u64 v, u64 conv)
 {
-  u64 n = 1, letter = (upper ? 'A' : 'a') - 10 - '0';
-  for (u64 k = 0; k < 22; k++) {
-    u64 d = v & ((1 << bits) - 1), above9 = 9 - d;
-    PIN(above9); /* no branch, which the verifier would take both ways in each round */
-    l->buf[DIGITS - 1 - k] = (u8)(d + '0' + (above9 >> 63) * letter);
-    v >>= bits;
-    if (!v)
-      break;
-    n++;
+  u64 n = 0, letter = FORGET(l, (conv == RT_CONV_XX ? 'A' : 'a') - 10 - '0');
+  u64 bits = FORGET(l, conv == RT_CONV_O ? 3 : 4), mask = (1ull << bits) - 1;
+  if (conv == RT_CONV_D || conv == RT_CONV_U) {
+    do {
+      l->buf[DIGITS - 1 - n] = (u8)('0' + v % 10);
+      v /= 10;
+    } while (++n < 20 && v);
+  } else {
+    do {
+      u64 d = v & mask, above9 = 9 - d;
+      PIN(above9); /* no branch, which the verifier would take both ways in each round */
+      l->buf[DIGITS - 1 - n] = (u8)(d + '0' + (above9 >> 63) * letter);
+      v >>= bits;
+    } while (++n < 22 && v);
   }
-  return FORGET(l, n);
+  return n;
 }
 
-INLINE u64 digits_decimal(struct rt_loop *l, u64 v)
+/* What digits_of() is to convert. */
+INLINE u64 magnitude(s64 value, u64 conv)
 {
-  u64 n = 1;
-  for (u64 k = 0; k < 20; k++) {
-    l->buf[DIGITS - 1 - k] = (u8)('0' + v % 10);
-    v /= 10;
-    if (!v)
-      break;
-    n++;
-  }
-  return FORGET(l, n);
+  return conv == RT_CONV_D && value < 0 ? -(u64)value : (u64)value;
 }
 
 /* The letter after the backslash of a byte with an escape of its own, or 0. */
@@ -108,23 +106,18 @@ INLINE void layout_bytes(struct rt_loop *l, struct rt_layout *o, u64 v, u64 widt
   o->blank = 0;
 }
 
-INLINE void layout_number(struct rt_loop *l, struct rt_layout *o, s64 value, u64 conv, u64 flags,
-                          u64 prec)
+INLINE void layout_number(struct rt_layout *o, s64 value, u64 conv, u64 flags, u64 prec)
 {
   u64 v = (u64)value;
   if (conv == RT_CONV_D) {
     o->prefix = value < 0 ? '-' : flags & RT_PLUS ? '+' : flags & RT_SPACE ? ' ' : 0;
     o->nprefix = o->prefix != 0;
-    if (value < 0)
-      v = -v;
+    BARRIER();
   }
-  if (conv == RT_CONV_D || conv == RT_CONV_U)
-    o->ndigits = digits_decimal(l, v);
-  else
-    o->ndigits = digits_pow2(l, v, conv == RT_CONV_O ? 3 : 4, conv == RT_CONV_XX);
   if (conv == RT_CONV_P || (flags & RT_ALT && v && (conv == RT_CONV_X || conv == RT_CONV_XX))) {
     o->prefix = '0' | (conv == RT_CONV_XX ? 'X' : 'x') << 8;
     o->nprefix = 2;
+    BARRIER();
   }
   if (prec != RT_NO_PREC) {
     if (!prec && !v)
@@ -136,18 +129,21 @@ INLINE void layout_number(struct rt_loop *l, struct rt_layout *o, s64 value, u64
     o->zeros = 1;
 }
 
-INLINE void layout_int(struct rt_loop *l, struct rt_layout *o, s64 value, u64 spec)
+/* ndigits: what digits_of() gave for the value. */
+INLINE void layout_int(struct rt_loop *l, struct rt_layout *o, s64 value, u64 spec, u64 ndigits)
 {
   u64 conv = SPEC_CONV(spec), flags = SPEC_FLAGS(spec), width = SPEC_WIDTH(spec),
       prec = SPEC_PREC(spec);
   o->lead = o->prefix = o->nprefix = o->zeros = o->trail = 0;
   o->blank = REP(' ');
+  o->ndigits = ndigits;
   if (conv == RT_CONV_C)
     layout_char(l, o, value & 0xff, flags & RT_ALT);
   else if (conv == RT_CONV_B)
     layout_bytes(l, o, (u64)value, width, prec);
   else
-    layout_number(l, o, value, conv, flags, prec);
+    layout_number(o, value, conv, flags, prec);
+  BARRIER();
   u64 n = o->nprefix + o->zeros + o->ndigits, pad = width > n ? width - n : 0;
   if (flags & RT_LEFT)
     o->trail = pad;

@@ -69,14 +69,15 @@ u64 rt_put_int(struct rt_mem *f, u64 pos, s64 value, u64 spec)
   AT_MOST(at, last);
   struct rt_loop *l = STATE(f);
   if (spec == RT_SPEC(RT_CONV_D, 0, 0, RT_NO_PREC, 0)) {
-    u64 negative = value < 0, n = digits_decimal(l, negative ? -(u64)value : (u64)value);
+    u64 negative = value < 0, n = rt_digits(f, negative ? -(u64)value : (u64)value, RT_CONV_D);
     u64 sign = DIGITS - 1 - n;
     AT_MOST(sign, DIGITS - 1);
     l->buf[sign] = '-';
     return put_end(f, put_tail(f, at, last, n + negative), last);
   }
   struct rt_layout *o = (struct rt_layout *)(l->buf + DIGITS);
-  layout_int(l, o, value, spec);
+  u64 conv = SPEC_CONV(spec);
+  layout_int(l, o, value, spec, rt_digits(f, magnitude(value, conv), conv));
   BARRIER();
   if (o->lead)
     at = fill(f, at, last, o->blank, o->lead);

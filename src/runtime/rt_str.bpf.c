@@ -628,6 +628,12 @@ u64 rt_strtab(struct rt_mem *f, u64 dst, u64 table, s64 value)
   return put_string(f, dst, M, RODATA + name);
 }
 
+__attribute__((noinline)) u64 rt_digits(struct rt_mem *f, u64 value, u64 conv)
+{
+  CHECK_FRAME(f);
+  return digits_of(STATE(f), value, conv);
+}
+
 /* Copies the last n <= DIGITS of the digits to a frame offset (with room), and ends the string. */
 INLINE u64 put_digits(struct rt_mem *f, u64 at, u64 n)
 {
@@ -639,7 +645,7 @@ INLINE u64 put_digits(struct rt_mem *f, u64 at, u64 n)
 
 INLINE u64 put_decimal(struct rt_mem *f, u64 at, u64 v)
 {
-  return put_digits(f, at, digits_decimal(STATE(f), v));
+  return put_digits(f, at, rt_digits(f, v, RT_CONV_U));
 }
 
 /* Appends the value in hex to the n bytes at dst; when it doesn't fit, nothing. */
@@ -653,7 +659,7 @@ INLINE u64 append_hex(struct rt_mem *f, u64 dst, u64 n, u64 value, u64 digits)
   }
   if (digits > 1)
     WORD(l->buf + DIGITS - 16) = WORD(l->buf + DIGITS - 8) = REP('0');
-  u64 have = digits_pow2(l, value, 4, 0);
+  u64 have = rt_digits(f, value, RT_CONV_X);
   if (have < digits)
     have = digits;
   f->bytes[dst + n] = '0';
@@ -823,7 +829,7 @@ u64 rt_returnstr(struct rt_mem *f, u64 dst, s64 value, u64 format, u64 errno_tab
   if (format == RETSTR_OCTAL) {
     f->bytes[dst] = '0';
     at = n != 0;
-    return at + put_digits(f, dst + at, digits_pow2(STATE(f), n, 3, 0));
+    return at + put_digits(f, dst + at, rt_digits(f, n, RT_CONV_O));
   }
   f->bytes[dst] = '-';
   at = value < 0;

@@ -125,7 +125,7 @@ void diag_at(struct diag *d, enum diag_kind kind, const struct loc *loc,
     PRINTF_LIKE(6, 7);
 void diag_msg(struct diag *d, enum diag_kind kind, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
-/* A parse error: `saw` describes the token that was met ("operator ';'").  */
+/* A parse error: `saw` describes the token that was met ("operator ';'"). loc: NULL for none. */
 void diag_parse(struct diag *d, const struct loc *loc, const char *msg, const char *saw);
 /* Up to `max` names nearest to `name` by edit distance, nearest first, joined by
  * ", "; NULL when none is near.  */

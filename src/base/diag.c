@@ -20,7 +20,8 @@ static const char *kind_name(enum diag_kind kind)
   return names[kind];
 }
 
-static void put_source_line(struct strbuf *b, const struct loc *loc)
+/* The line and a caret below the place; the heading differs by what is reported. */
+static void put_source_line(struct strbuf *b, const char *heading, const struct loc *loc)
 {
   const struct src_file *f = loc->file;
   if (!f->text || loc->off > f->len)
@@ -30,9 +31,9 @@ static void put_source_line(struct strbuf *b, const struct loc *loc)
     start--;
   while (*end && *end != '\n')
     end++;
-  sb_puts(b, "        source: ");
+  sb_puts(b, heading);
   sb_add(b, start, (size_t)(end - start));
-  sb_puts(b, "\n                ");
+  sb_printf(b, "\n%*s", (int)strlen(heading), "");
   for (const char *p = start; p < f->text + loc->off; p++)
     sb_putc(b, *p == '\t' ? '\t' : ' ');
   sb_puts(b, "^\n");
@@ -63,6 +64,11 @@ static void put_head(struct diag *d, struct strbuf *b, enum diag_kind kind, cons
   sb_vprintf(b, fmt, ap);
 }
 
+static const char *heading(enum diag_kind kind)
+{
+  return kind == DIAG_WARNING ? " source: " : "        source: ";
+}
+
 void diag_at(struct diag *d, enum diag_kind kind, const struct loc *loc, const char *what,
              const char *token, const char *fmt, ...)
 {
@@ -77,15 +83,16 @@ void diag_at(struct diag *d, enum diag_kind kind, const struct loc *loc, const c
     sb_printf(&b, ": %s '%s'", what ? what : "identifier", token);
   if (loc && loc->file) {
     sb_printf(&b, " at %s:%u:%u\n", loc->file->name, loc->line, loc->col);
-    put_source_line(&b, loc);
+    put_source_line(&b, heading(kind), loc);
     for (const struct loc *m = loc->macro; m && m->file; m = m->macro) {
       sb_printf(&b, "        in expansion of macro at %s:%u:%u\n", m->file->name, m->line,
                 m->col);
-      put_source_line(&b, m);
+      put_source_line(&b, heading(kind), m);
     }
   } else {
     sb_putc(&b, '\n');
   }
+  sb_putc(&b, '\n');
   emit(d, kind, &b);
 }
 
@@ -108,9 +115,9 @@ void diag_parse(struct diag *d, const struct loc *loc, const char *msg, const ch
   sb_printf(&b, "%sparse error:%s %s\n", d->color ? "\033[31m" : "", d->color ? "\033[0m" : "",
             msg);
   sb_printf(&b, "        saw: %s", saw);
-  if (loc->file) {
+  if (loc && loc->file) {
     sb_printf(&b, " at %s:%u:%u\n", loc->file->name, loc->line, loc->col);
-    put_source_line(&b, loc);
+    put_source_line(&b, "     source: ", loc);
   } else {
     sb_putc(&b, '\n');
   }

@@ -97,6 +97,7 @@ enum target_kind {
   TARGET_ENUM, TARGET_ENUMNAME,
   TARGET_KREGISTER, TARGET_UREGISTER, /* a: register number */
   TARGET_KDEREF, TARGET_UDEREF,       /* a: size, b: address */
+  TARGET_AUTOCAST,  /* a->name…, a any expression: its type is that of what was assigned to it */
 };
 struct target_suffix {
   enum { SUFFIX_ARROW, SUFFIX_INDEX, SUFFIX_PRETTY /* $ or $$ */ } kind;

@@ -61,8 +61,8 @@ void lex_error(struct parse_env *env, const struct token *at, const char *fmt, .
   va_start(ap, fmt);
   char *msg = arena_vprintf(env->a, fmt, ap);
   va_end(ap);
-  if (at->kind == TOK_EOF) {
-    diag_parse(env->diag, &at->loc, msg, arena_printf(env->a, "%s", lex_kind_name(at)));
+  if (at->kind == TOK_EOF && at->text && !at->text[0]) {
+    diag_parse(env->diag, NULL, msg, arena_printf(env->a, "%s EOF", at->loc.file->name));
     return;
   }
   const char *text = at->text && at->len < 64 && at->kind != TOK_EMBED
@@ -164,11 +164,10 @@ static void lex_escape(struct lexer *l, struct strbuf *b)
     for (int k = 0; k < 2 && isxdigit((u8)*l->p); k++)
       v = v * 16 + hex_value((u8)*l->p++);
     sb_putc(b, (char)v);
-  } else { /* kept: regular expressions have escapes of their own */
-    sb_putc(b, '\\');
+  } else if (c == '\n') { /* the literal goes on in the next line */
+    newline(l);
+  } else {
     sb_putc(b, (char)c);
-    if (c == '\n')
-      newline(l);
   }
 }
 
@@ -177,21 +176,17 @@ static bool lex_string(struct lexer *l, struct token *t)
   struct strbuf b = {0};
   t->kind = TOK_STRING;
   l->p++;
-  while (l->p < l->end && *l->p != '"') {
-    if (*l->p == '\n') {
-      l->p++;
-      newline(l);
-      sb_putc(&b, '\n');
-    } else if (*l->p == '\\' && l->p + 1 < l->end) {
+  while (l->p < l->end && *l->p != '"' && *l->p != '\n') {
+    if (*l->p == '\\' && l->p + 1 < l->end) {
       l->p++;
       lex_escape(l, &b);
     } else {
       sb_putc(&b, *l->p++);
     }
   }
-  if (l->p >= l->end) {
-    t->kind = TOK_EOF;
-    lex_error(l->env, t, "unterminated string literal");
+  if (l->p >= l->end || *l->p == '\n') {
+    t->text = NULL;
+    lex_error(l->env, t, "Could not find matching closing quote");
     sb_free(&b);
     return false;
   }
@@ -202,36 +197,24 @@ static bool lex_string(struct lexer *l, struct token *t)
   return true;
 }
 
-static bool lex_number(struct lexer *l, struct token *t)
+static void lex_number(struct lexer *l, struct token *t)
 {
   char *end;
   errno = 0;
   t->kind = TOK_NUMBER;
   t->num = (s64)strtoull(l->p, &end, 0);
-  if (errno == ERANGE || end > l->end || ident_char((u8)*end)) {
-    while (end < l->end && ident_char((u8)*end))
-      end++;
-    t->text = arena_strndup(l->env->a, l->p, (size_t)(end - l->p));
-    t->len = (u32)(end - l->p);
-    l->p = end;
-    if (errno != ERANGE && isdigit((u8)t->text[0])) {
-      /* "4ever" is a component of a probe point at best */
-      t->kind = TOK_IDENT;
-      return true;
-    }
-    lex_error(l->env, t, "number invalid");
-    return false;
-  }
+  t->bad = errno == ERANGE || ident_char((u8)*end);
+  while (end < l->end && ident_char((u8)*end))
+    end++;
   t->text = arena_strndup(l->env->a, l->p, (size_t)(end - l->p));
   t->len = (u32)(end - l->p);
   l->p = end;
-  return true;
 }
 
 static void lex_op(struct lexer *l, struct token *t)
 {
   static const char *const ops[] = {
-      "<<<", ">>>=", "<<=", ">>=", ">>>", "->", "++", "--", "+=", "-=", "*=", "/=", "%=", "&=",
+      "<<<", "<<=", ">>=", ">>>", "->", "++", "--", "+=", "-=", "*=", "/=", "%=", "&=",
       "|=",  "^=",   ".=",  "<<",  ">>",  "<=", ">=", "==", "!=", "=~", "!~", "&&", "||", "%(",
       "%)",  "%?",   "%:",  "**"};
   u32 len = 1;
@@ -293,7 +276,7 @@ static bool lex_raw(struct lexer *l, struct token *t)
       l->p++;
     t->kind = TOK_AT;
   } else if (isdigit((u8)*l->p)) {
-    ok = lex_number(l, t);
+    lex_number(l, t);
   } else if (*l->p == '"') {
     ok = lex_string(l, t);
   } else if (l->p[0] == '%' && l->p[1] == '{') {

@@ -11,6 +11,7 @@ struct token {
   u32 len;          /* of text */
   u32 end;          /* offset just behind the token in its file */
   s64 num;
+  bool bad;         /* a number that is none, or is too large */
   struct loc loc;
 };
 struct tokens {

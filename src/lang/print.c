@@ -62,6 +62,8 @@ static void print_target(struct strbuf *b, const struct expr *e)
     sb_putc(b, '&');
   if (t->kind == TARGET_VAR) {
     sb_puts(b, t->name);
+  } else if (t->kind == TARGET_AUTOCAST) {
+    operand(b, e->a);
   } else {
     bool name_first = t->kind != TARGET_CAST;
     sb_printf(b, "%s(", e->name);
@@ -104,14 +106,9 @@ static void print_print(struct strbuf *b, const struct expr *e)
 
 static void print_in(struct strbuf *b, const struct expr *e)
 {
-  if (e->args.n == 1 && e->args.v[0]->kind != E_STAR) {
-    operand(b, e->args.v[0]);
-  } else {
-    sb_putc(b, '[');
-    print_list(b, e->args.v, e->args.n);
-    sb_putc(b, ']');
-  }
-  sb_puts(b, " in ");
+  sb_putc(b, '[');
+  print_list(b, e->args.v, e->args.n);
+  sb_puts(b, "] in ");
   ast_print_expr(b, e->a);
 }
 
@@ -127,7 +124,10 @@ void ast_print_expr(struct strbuf *b, const struct expr *e)
 {
   switch (e->kind) {
   case E_NUM:
-    sb_printf(b, "%" PRId64, e->num);
+    if (e->num < 0) /* a literal has no sign */
+      sb_printf(b, "0x%" PRIx64, e->num);
+    else
+      sb_printf(b, "%" PRId64, e->num);
     break;
   case E_STR:
     print_string(b, e->str, e->len);

@@ -28,7 +28,7 @@ arguments() {
   inode-watch.stp) echo 8 3 100 ;;
   pyexample.stp) echo python3 ;;
   sizeof.stp) echo task_struct kernel ;;
-  whythefail.stp) echo kernel do_sys_open ;;
+  whythefail.stp) echo kernel do_sys_open 1 ;;
   hw_watch_addr.stp) echo 0x1000 ;;
   graphcall.stp) echo kernel vfs_read ;;
   *) meta_arguments "$1" ;;

@@ -357,11 +357,6 @@ bool resolve_expr(struct elab *e, struct scope *sc, struct expr **px)
   case E_HIST:
     return resolve_stat(e, sc, x);
   case E_TARGET:
-    if (x->target->kind == TARGET_AUTOCAST) {
-      diag_at(e->diag, DIAG_SEMANTIC_ERROR, &x->loc, "operator", "->",
-              "unknown type in dereference");
-      return false;
-    }
     return resolve_target(e, sc, px, NULL);
   case E_EMBEDDED:
     expr_error(e, x, "embedded C code can't run under --runtime=%s; it needs a kernel module",

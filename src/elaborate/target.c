@@ -389,6 +389,8 @@ bool resolve_target(struct elab *e, struct scope *sc, struct expr **px, struct e
     return resolve_atvar(e, sc, px, store);
   case TARGET_PERF:
     return deref_error(e, &x->loc, t->name, "perf counter '%s' not defined", t->name);
+  case TARGET_AUTOCAST:
+    return deref_error(e, &x->loc, "->", "%s", "unknown type in dereference");
   }
   return deref_error(e, &x->loc, x->name, "%s", "unresolved target-symbol expression");
 }

@@ -205,7 +205,7 @@ static void sel_statget(struct gen *g, const struct ir_block *b, const struct ir
   call_merge(g, v);
   s32 at = (s32)(gm->stat_val + gm->val_off);
   emit_ldx(g, SZ_DW, R0, R9, at + stat_at(offsetof(struct rt_stat, count)));
-  if (i->imm != STAT_COUNT && i->err != IR_NO) {
+  if (i->imm > STAT_SUM) {
     u32 some = label_new(g);
     emit_jcci(g, BPF_JNE, R0, 0, some);
     fail(g, b, i);

@@ -29,8 +29,8 @@ struct build {
   struct loop_ctx *loops;
   struct ir_block *budget_block; /* where statements are being counted, and the instruction */
   u32 budget_ins;
-  VEC(u32) order;                /* blocks as they were gone on with: the final order */
-  u32 on_next; /* block of the next overload; IR_NO: there is none */
+  VEC(u32) order; /* blocks as they were gone on with: the final order */
+  u32 on_next;    /* block of the next overload; IR_NO: there is none */
 };
 
 /* Where a value is wanted: a register, or one of these. */
@@ -80,6 +80,11 @@ void irb_values(struct build *b, struct expr *const *x, u32 n, struct ir_val *ou
 void irb_condition(struct build *b, const struct expr *x, u32 yes, u32 no);
 /* Stores v in a variable that is no array element. */
 void irb_store(struct build *b, const struct expr *var, struct ir_val v);
+#define EMPTY_AGGREGATE "empty aggregate"
+/* Raises an error at x unless ok is other than 0. */
+void irb_raise_unless(struct build *b, struct ir_val ok, const char *text, const struct expr *x);
+/* Raises "empty aggregate" when the statistic that h is a histogram of has no values. */
+void irb_need_samples(struct build *b, const struct expr *h, const struct ir_val *keys);
 u32 irb_hist_index(const struct ir_global *g, const struct hist *h);
 
 /* ---- print and its kin (build_print.c) ---- */

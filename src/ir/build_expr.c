@@ -129,24 +129,52 @@ u32 irb_hist_index(const struct ir_global *g, const struct hist *h)
   return IR_NO;
 }
 
+static struct ir_val in_range(struct build *b, struct ir_val bucket, const struct hist *h)
+{
+  struct ir_val n = val_int(hist_buckets(h));
+  struct ir_val low = irb_result(b, EMIT(b, IR_GE, bucket, val_int(0)), IR_INT, DST_ANY);
+  struct ir_val high = irb_result(b, EMIT(b, IR_LT, bucket, n), IR_INT, DST_ANY);
+  return irb_result(b, EMIT(b, IR_AND, low, high), IR_INT, DST_ANY);
+}
+
+void irb_raise_unless(struct build *b, struct ir_val ok, const char *text, const struct expr *x)
+{
+  u32 bad = irb_block_new(b), good = irb_block_new(b);
+  irb_end_br(b, ok, good, bad);
+  irb_block_start(b, bad);
+  EMIT(b, IR_ERROR, irb_val_str(text))->err = irb_error_new(b, NULL, x);
+  irb_end_jmp(b, good);
+  irb_block_start(b, good);
+}
+
+void irb_need_samples(struct build *b, const struct expr *h, const struct ir_val *keys)
+{
+  const struct expr *var = h->a;
+  struct ir_ins *ins = irb_emit(b, IR_STATGET, keys, var->kind == E_INDEX ? var->args.n : 0);
+  ins->global = var->global->ir;
+  ins->global->stat_ops |= 1u << STAT_COUNT;
+  ins->imm = STAT_COUNT;
+  ins->err = irb_error_new(b, EMPTY_AGGREGATE, h);
+  irb_raise_unless(b, irb_result(b, ins, IR_INT, DST_ANY), EMPTY_AGGREGATE, h);
+}
+
 /* @hist_log(s)[bucket] */
 static struct ir_val bucket_count(struct build *b, const struct expr *x, u32 dst)
 {
   const struct expr *h = x->a;
   struct operands o = keys_and(b, h->a, x->args.v[0]);
+  irb_need_samples(b, h, o.v);
+  irb_raise_unless(b, in_range(b, o.v[o.n - 1], &h->hist), "histogram index out of range", x);
   struct ir_ins *ins = emit_global(b, IR_HISTGET, h->a, &o);
   ins->imm = irb_hist_index(ins->global, &h->hist);
-  ins->err = irb_error_new(b, "histogram index out of range", x);
   return irb_result(b, ins, IR_INT, dst);
 }
 
 /* n in @hist_log(s): whether there is such a bucket. */
 static struct ir_val bucket_in(struct build *b, const struct expr *x, u32 dst)
 {
-  struct ir_val v = irb_value(b, x->args.v[0]), n = val_int(hist_buckets(&x->a->hist));
-  struct ir_val low = irb_result(b, EMIT(b, IR_GE, v, val_int(0)), IR_INT, DST_ANY);
-  struct ir_val high = irb_result(b, EMIT(b, IR_LT, v, n), IR_INT, DST_ANY);
-  return irb_result(b, EMIT(b, IR_AND, low, high), IR_INT, dst);
+  (void)dst;
+  return in_range(b, irb_value(b, x->args.v[0]), &x->a->hist);
 }
 
 static struct ir_val stat_op(struct build *b, const struct expr *x, u32 dst)
@@ -155,7 +183,7 @@ static struct ir_val stat_op(struct build *b, const struct expr *x, u32 dst)
   struct ir_ins *ins = emit_global(b, IR_STATGET, x->a, &o);
   ins->imm = x->stat;
   ins->imm2 = x->stat == STAT_VARIANCE ? x->num : 0;
-  ins->err = irb_error_new(b, "empty aggregate", x);
+  ins->err = irb_error_new(b, EMPTY_AGGREGATE, x);
   return irb_result(b, ins, IR_INT, dst);
 }
 

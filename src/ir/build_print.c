@@ -127,7 +127,7 @@ static void print_hist(struct build *b, const struct expr *x)
   struct ir_ins *ins = irb_emit(b, IR_HISTPRINT, keys, n);
   ins->global = var->global->ir;
   ins->imm = irb_hist_index(ins->global, &h->hist);
-  ins->err = irb_error_new(b, "empty aggregate", h);
+  ins->err = irb_error_new(b, EMPTY_AGGREGATE, h);
   if (!x->print->newline)
     return;
   struct pieces p = pieces_new(b, false);

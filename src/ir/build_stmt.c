@@ -171,6 +171,7 @@ static void foreach_hist(struct build *b, const struct stmt *s)
   irb_values(b, var->args.v, nkeys, keys);
   for (u32 i = 0; i < nkeys; i++) /* the body may assign what the keys were read from */
     keys[i] = irb_result(b, EMIT(b, IR_MOV, keys[i]), ir_type_of(var->args.v[i]->type), DST_ANY);
+  irb_need_samples(b, f->base, keys);
   u32 bucket = irb_reg_new(b, IR_INT, NULL);
   EMIT(b, IR_MOV, val_int(0))->dst = bucket;
   struct ir_val most = f->limit ? irb_value(b, f->limit) : limit;
@@ -191,7 +192,6 @@ static void foreach_hist(struct build *b, const struct stmt *s)
     struct ir_ins *get = irb_emit(b, IR_HISTGET, keys, nkeys + 1);
     get->global = var->global->ir;
     get->imm = irb_hist_index(get->global, &f->base->hist);
-    get->err = irb_error_new(b, "histogram index out of range", f->base);
     irb_store(b, f->value, irb_result(b, get, IR_INT, DST_ANY));
   }
   ctx.on_continue = irb_block_new(b);

@@ -264,7 +264,7 @@ static bool stat_read(struct user *u, const struct act *a, const struct insn *i)
     a->r[i->dst] = bucket && b < hist_buckets(h) ? bucket[b] : 0;
     return true;
   }
-  if (empty && i->ir->err != IR_NO && !(i->op == IR_STATGET && i->ir->imm == STAT_COUNT))
+  if (empty && !(i->op == IR_STATGET && i->ir->imm <= STAT_SUM))
     return fail(u, i);
   if (i->op == IR_STATGET) {
     a->r[i->dst] = empty ? 0 : stat_get(u, st, (enum stat_op)i->ir->imm, i->ir->imm2);

@@ -181,18 +181,101 @@ struct bpf_sub *sub_begin(struct gen *g, const char *name, u32 *index)
   return s;
 }
 
+static bool is_jump(const struct bpf_insn *i)
+{
+  return BPF_CLASS(i->code) == BPF_JMP && BPF_OP(i->code) != BPF_CALL &&
+         BPF_OP(i->code) != BPF_EXIT;
+}
+
+static bool falls_through(const struct bpf_insn *i)
+{
+  return i->code != (BPF_JMP | BPF_JA) && i->code != (BPF_JMP | BPF_EXIT);
+}
+
+static u32 width(const struct bpf_insn *i)
+{
+  return i->code == (BPF_LD | BPF_IMM | BPF_DW) ? 2 : 1;
+}
+
+/* Marks what can be reached from the first instruction. `target`: of jumps. */
+static void reach(const struct bpf_sub *s, const s32 *target, bool *seen, u32 *stack)
+{
+  u32 n = 0;
+  stack[n++] = 0;
+  while (n) {
+    for (u32 at = stack[--n]; at < s->insns.n && !seen[at]; at += width(&s->insns.v[at])) {
+      const struct bpf_insn *i = &s->insns.v[at];
+      seen[at] = true;
+      if (is_jump(i) && !seen[target[at]])
+        stack[n++] = (u32)target[at];
+      if (!falls_through(i))
+        break;
+    }
+  }
+}
+
+/* A jump over nothing but what goes away. */
+static bool is_empty_jump(const struct bpf_sub *s, const s32 *target, const bool *seen, u32 at)
+{
+  if (s->insns.v[at].code != (BPF_JMP | BPF_JA) || target[at] <= (s32)at)
+    return false;
+  for (s32 k = (s32)at + 1; k < target[at]; k++)
+    if (seen[k])
+      return false;
+  return true;
+}
+
+/* Drops what is never reached, which the verifier would refuse, and closes up. */
+static void prune(struct gen *g, struct bpf_sub *s, s32 *target)
+{
+  u32 n = s->insns.n, kept = 0, rel = 0;
+  bool *seen = NEW_ARRAY(g->a, bool, n + 1);
+  u32 *moved = NEW_ARRAY(g->a, u32, n + 1);
+  reach(s, target, seen, NEW_ARRAY(g->a, u32, n + 1));
+  for (u32 at = n; at--;)
+    if (seen[at] && is_empty_jump(s, target, seen, at))
+      seen[at] = false;
+  for (u32 at = 0; at < n; at += width(&s->insns.v[at])) {
+    moved[at] = kept;
+    kept += seen[at] ? width(&s->insns.v[at]) : 0;
+  }
+  moved[n] = kept;
+  for (u32 at = 0, w; at < n; at += w) {
+    struct bpf_insn i = s->insns.v[at];
+    w = width(&i);
+    if (!seen[at])
+      continue;
+    if (is_jump(&i)) {
+      s32 off = (s32)moved[target[at]] - (s32)moved[at] - 1;
+      if (off != (s16)off && !g->failed) {
+        g->failed = true;
+        diag_msg(g->diag, DIAG_ERROR, "a handler or function is too long for a BPF program");
+      }
+      i.off = (s16)off;
+    }
+    if (w == 2)
+      s->insns.v[moved[at] + 1] = s->insns.v[at + 1];
+    s->insns.v[moved[at]] = i;
+  }
+  s->insns.n = kept;
+  kept = 0;
+  for (rel = 0; rel < s->relocs.n; rel++) {
+    struct bpf_reloc r = s->relocs.v[rel];
+    if (!seen[r.insn])
+      continue;
+    r.insn = moved[r.insn];
+    s->relocs.v[kept++] = r;
+  }
+  s->relocs.n = kept;
+}
+
 /* Resolves the current subprogram's jumps. */
 void sub_end(struct gen *g)
 {
-  for (u32 i = 0; i < g->fixups.n; i++) {
-    struct fixup *f = &g->fixups.v[i];
-    s32 off = g->label_pos[f->label] - (s32)f->insn - 1;
-    if (off != (s16)off && !g->failed) {
-      g->failed = true;
-      diag_msg(g->diag, DIAG_ERROR, "a handler or function is too long for a BPF program");
-    }
-    g->s->insns.v[f->insn].off = (s16)off;
-  }
+  s32 *target = NEW_ARRAY(g->a, s32, g->s->insns.n + 1);
+  for (u32 i = 0; i < g->fixups.n; i++)
+    target[g->fixups.v[i].insn] = g->label_pos[g->fixups.v[i].label];
+  prune(g, g->s, target);
   g->fixups.n = 0;
   g->nlabels = 0;
 }

@@ -108,7 +108,7 @@ static int prog_load(const struct bpf_image *img, const struct bpf_unit *u,
 static void report_refusal(const struct bpf_image *img, const struct bpf_unit *u,
                            const struct bpf_linked *l, int err, struct diag *d, u32 verbose)
 {
-  if (err == EPERM || err == ENOMEM || err == ENOSYS) {
+  if (err == EPERM || err == ENOSYS) {
     diag_msg(d, DIAG_ERROR, "the kernel refused the program '%s': %s%s", u->name, strerror(err),
              advice(err));
     return;

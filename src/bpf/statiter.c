@@ -531,8 +531,8 @@ static void element_sort_key(struct gen *g, const struct ir_iter *it)
   sort_order(g, it, R4, true);
 }
 
-/* Collects one element. Context: &[R10 + STK_TMP] of the caller, which holds the count; its frame
- * pointer is at STK_FRAME - STK_TMP from there. */
+/* Collects one element.  What it counts is in the frame: of the stack the verifier would follow each
+ * value.  Context: the address of the caller's STK_TMP, STK_FRAME is above it.  */
 static u32 collect_sub(struct gen *g, const struct ir_iter *it)
 {
   const struct ir_global *v = it->map;
@@ -542,28 +542,20 @@ static u32 collect_sub(struct gen *g, const struct ir_iter *it)
   u32 skip = label_new(g), full = label_new(g);
   emit_mov(g, R6, R2);
   emit_mov(g, R7, R3);
-  emit_mov(g, R8, R4);
   emit_ldx(g, SZ_DW, R9, R4, STK_FRAME - STK_TMP);
   if (it->slice_mask)
     compare_columns(g, v, it->slice_mask, R6, R9, (s32)g->f->key_off, skip);
-  emit_ldx(g, SZ_DW, R1, R8, 0);
-  emit_stx(g, SZ_W, R10, STK_TMP2, R1);
+  emit_ldx(g, SZ_DW, R8, R9, gi->cnt_off);
+  emit_stx(g, SZ_W, R10, STK_TMP2, R8);
   entry_at(g, gi->snap, full);
-  emit_mov(g, R4, R0);
-  if (gm->key_size > 128 || gm->val_size > 128) {
-    emit_stx(g, SZ_DW, R10, STK_TMP, R0);
-    copy_words(g, R0, 0, R6, 0, gm->key_size);
-    emit_ldx(g, SZ_DW, R4, R10, STK_TMP);
-    if (v->type != TY_STATS)
-      copy_words(g, R4, (s32)gi->val_off, R7, (s32)gm->val_off, gm->val_size - gm->val_off);
-  } else {
-    copy_words(g, R4, 0, R6, 0, gm->key_size);
-    if (v->type != TY_STATS)
-      copy_words(g, R4, (s32)gi->val_off, R7, (s32)gm->val_off, gm->val_size - gm->val_off);
-  }
+  emit_stx(g, SZ_DW, R10, STK_TMP, R0);
+  copy_words(g, R0, 0, R6, 0, gm->key_size);
   if (v->type == TY_STATS) {
     copy_words(g, R9, (s32)gm->stat_key, R6, 0, gm->key_size);
     call_merge(g, v);
+  } else {
+    emit_ldx(g, SZ_DW, R0, R10, STK_TMP);
+    copy_words(g, R0, (s32)gi->val_off, R7, (s32)gm->val_off, gm->val_size - gm->val_off);
   }
   element_sort_key(g, it);
   emit_stx(g, SZ_DW, R10, STK_TMP, R4);
@@ -571,16 +563,15 @@ static u32 collect_sub(struct gen *g, const struct ir_iter *it)
   emit_ldx(g, SZ_DW, R4, R10, STK_TMP);
   emit_stx(g, SZ_DW, R0, offsetof(struct rt_sort_entry, key), R4);
   if (!gm->val_off)
-    emit_ldx(g, SZ_DW, R1, R8, 0);
+    emit_mov(g, R1, R8);
   else if (v->type == TY_STATS)
     emit_ldx(g, SZ_DW, R1, R9, (s32)gm->stat_val);
   else
     emit_ldx(g, SZ_DW, R1, R7, 0);
   emit_stx(g, SZ_DW, R0, offsetof(struct rt_sort_entry, seq), R1);
-  emit_ldx(g, SZ_DW, R1, R8, 0);
-  emit_stx(g, SZ_DW, R0, offsetof(struct rt_sort_entry, idx), R1);
-  emit_alui(g, BPF_ADD, R1, 1);
-  emit_stx(g, SZ_DW, R8, 0, R1);
+  emit_stx(g, SZ_DW, R0, offsetof(struct rt_sort_entry, idx), R8);
+  emit_alui(g, BPF_ADD, R8, 1);
+  emit_stx(g, SZ_DW, R9, gi->cnt_off, R8);
   label_here(g, skip);
   emit_movi(g, R0, 0);
   emit_exit(g);
@@ -618,9 +609,9 @@ static void sel_iter_begin(struct gen *g, const struct ir_ins *i)
     build_columns(g, it->map, it->slice_mask, i->args);
   u32 collect = collect_sub(g, it);
   emit_st(g, SZ_DW, R10, STK_TMP, 0);
+  emit_st(g, SZ_DW, R9, gi->cnt_off, 0);
   for_each(g, g->gmap[it->map->id].map, collect);
-  emit_ldx(g, SZ_DW, R1, R10, STK_TMP);
-  emit_stx(g, SZ_DW, R9, gi->cnt_off, R1);
+  emit_ldx(g, SZ_DW, R1, R9, gi->cnt_off);
   emit_mov(g, R2, R1);
   if (it->has_limit) {
     u32 below = label_new(g), positive = label_new(g);

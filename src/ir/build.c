@@ -74,7 +74,8 @@ struct ir_ins *irb_emit(struct build *b, enum ir_op op, const struct ir_val *arg
 {
   struct ir_ins ins = {.op = op, .dst = IR_NO, .nargs = n, .err = IR_NO};
   ins.args = NEW_ARRAY(b->a, struct ir_val, n);
-  memcpy(ins.args, args, n * sizeof(*args));
+  if (n)
+    memcpy(ins.args, args, n * sizeof(*args));
   vec_push(b->a, &b->cur->ins, ins);
   return &vec_last(&b->cur->ins);
 }

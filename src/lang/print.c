@@ -124,7 +124,7 @@ void ast_print_expr(struct strbuf *b, const struct expr *e)
 {
   switch (e->kind) {
   case E_NUM:
-    if (e->num < 0) /* a literal has no sign */
+    if (e->num < 0 && e->type == TY_UNKNOWN) /* a literal that was parsed has no sign */
       sb_printf(b, "0x%" PRIx64, e->num);
     else
       sb_printf(b, "%" PRId64, e->num);
@@ -434,7 +434,10 @@ void ast_print_file(struct strbuf *b, const struct ast_file *f)
       sb_printf(b, "[%" PRId64 "]", g->maxsize);
     if (g->init) {
       sb_puts(b, " = ");
-      ast_print_expr(b, g->init);
+      if (g->init->kind == E_NUM)
+        sb_printf(b, "%" PRId64, g->init->num);
+      else
+        ast_print_expr(b, g->init);
     }
     sb_putc(b, '\n');
   }

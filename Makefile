@@ -94,7 +94,7 @@ demo: deps-build
 	@$(MAKE) -s all
 	@scripts/demo.sh
 
-check: deps-build deps-test
+check: deps-build deps-test fuzzers
 	@$(MAKE) -s all unit
 	@$(MAKE) -s SAN=1 all unit
 	@tests/run --san
@@ -111,7 +111,7 @@ bench: deps-build deps-bench
 	@$(MAKE) -s all $(B)/bench/measure $(B)/bench/load $(B)/bench/peer $(B)/bench/peer.bpf.o
 	@bench/run
 
-vm-check: deps-build deps-test
+vm-check: deps-build deps-test fuzzers
 	@$(MAKE) -s all unit
 	@tests/vm/check
 vm-shell: deps-test

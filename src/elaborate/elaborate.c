@@ -162,7 +162,8 @@ struct gsym *elab_find_global(struct elab *e, const char *name, const struct loc
   return g;
 }
 
-struct func_set *elab_find_funcs(struct elab *e, const char *name, const struct loc *from)
+struct func_set *elab_find_funcs(struct elab *e, const char *name, u32 nargs,
+                                 const struct loc *from)
 {
   struct elab_state *st = e->st;
   struct func_set *set = NULL;
@@ -170,9 +171,7 @@ struct func_set *elab_find_funcs(struct elab *e, const char *name, const struct 
     set = strmap_get(&st->private_funcs, private_key(e, from, name));
   if (!set)
     set = strmap_get(&st->funcs, name);
-  bool builtin = false;
-  for (u32 n = 0; n <= 4; n++)
-    builtin |= builtin_find(name, n) != NULL;
+  bool builtin = builtin_find(name, nargs) != NULL;
   while (!set && !builtin && load(e, TAPSET_FUNC, name))
     set = strmap_get(&st->funcs, name);
   return set;
@@ -208,7 +207,7 @@ const char *elab_similar_function(struct elab *e, const char *name)
     if (!e->st->all_funcs.v[i]->synthetic)
       vec_push(e->a, &v, e->st->all_funcs.v[i]->f.decl->name);
   for (u32 i = 0; i < IR_NFNS; i++)
-    if (ir_builtins[i].name)
+    if (ir_builtins[i].name && ir_builtins[i].name[0] != '_')
       vec_push(e->a, &v, ir_builtins[i].name);
   for (u32 i = 0; e->tapset && i < e->tapset->entries.n; i++)
     if (e->tapset->entries.v[i].kind == TAPSET_FUNC)

@@ -48,8 +48,8 @@ static void add_vars(struct elab *e, struct probe_inst *pi, struct strbuf *b)
     e->prog = all;
   }
   for (u32 i = 0; i < pi->locals.n; i++) {
-    bool known = pi->locals.v[i]->name[0] == '_' && pi->locals.v[i]->name[1] == '_' &&
-                 !pi->family->vars;
+    bool known =
+        pi->locals.v[i]->name[0] == '_' && pi->locals.v[i]->name[1] == '_' && !pi->family->vars;
     for (u32 k = 0; k < vars.v.n; k++)
       known |= !strcmp(vars.v.v[k].name, pi->locals.v[i]->name);
     if (!known)
@@ -77,7 +77,8 @@ u32 elaborate_list(struct elab *e, struct probe_point *pt, bool with_vars, struc
   return put_lines(&lines, b);
 }
 
-/* ---- --dump-… ----------------------------------------------------------------------------------- */
+/* ---- --dump-… -----------------------------------------------------------------------------------
+ */
 
 static void load_all(struct elab *e)
 {
@@ -108,12 +109,68 @@ static const char *signature(struct elab *e, const struct func_decl *d)
   return s;
 }
 
+/* Parameters of built-in functions, which have no declaration to take them from. */
+static const struct {
+  const char *name, *params;
+} builtin_params[] = {
+    {"ctime", "epochsecs"},
+    {"strlen", "s"},
+    {"substr", "str start length"},
+    {"stringat", "str pos"},
+    {"isinstr", "s1 s2"},
+    {"strpos", "s1 s2"},
+    {"str_replace", "prnt_str srch_str rplc_str"},
+    {"strtol", "str base"},
+    {"text_str", "input"},
+    {"text_strn", "input len quoted"},
+    {"string_quoted", "str"},
+    {"tokenize", "input delim"},
+    {"tokenize", "delim"},
+    {"isdigit", "str"},
+    {"matched", "n"},
+    {"randint", "n"},
+    {"user_string", "addr"},
+    {"user_string", "addr err_msg"},
+    {"user_string_n", "addr n"},
+    {"user_string_n", "addr n err_msg"},
+    {"user_string_quoted", "addr"},
+    {"user_string_n_quoted", "addr n"},
+    {"kernel_string", "addr"},
+    {"kernel_string", "addr err_msg"},
+    {"kernel_string_n", "addr n"},
+    {"kernel_string_quoted", "addr"},
+    {"errno_str", "err"},
+    {"error", "msg"},
+    {"log", "msg"},
+    {"warn", "msg"},
+    {"toupper", "str"},
+    {"tolower", "str"},
+};
+
+/* Name of parameter i of a function with n parameters. */
+static const char *param_name(struct elab *e, const char *function, u32 n, u32 i)
+{
+  for (u32 k = 0; k < ARRAY_SIZE(builtin_params); k++) {
+    const char *p = builtin_params[k].params;
+    u32 count = 1;
+    for (const char *q = p; (q = strchr(q, ' ')); q++)
+      count++;
+    if (strcmp(builtin_params[k].name, function) || count != n)
+      continue;
+    while (i--)
+      p += strcspn(p, " ") + 1;
+    return arena_strndup(e->a, p, strcspn(p, " "));
+  }
+  return arena_printf(e->a, "a%u", i + 1);
+}
+
 static const char *builtin_signature(struct elab *e, const struct builtin *f)
 {
   struct strbuf b = {0};
   sb_printf(&b, "%s:%s (", f->name, type_of(f->result));
   for (u32 i = 0; f->args[i]; i++)
-    sb_printf(&b, "%sa%u:%s", i ? ", " : "", i + 1, type_of(f->args[i]));
+    sb_printf(&b, "%s%s:%s", i ? ", " : "", param_name(e, f->name, (u32)strlen(f->args), i),
+              type_of(f->args[i]));
   sb_putc(&b, ')');
   const char *s = arena_strdup(e->a, b.s);
   sb_free(&b);
@@ -130,7 +187,7 @@ void dump_functions(struct elab *e, struct strbuf *b)
       vec_push(e->a, &lines.v, signature(e, d));
   }
   for (u32 i = 0; i < IR_NFNS; i++)
-    if (ir_builtins[i].name)
+    if (ir_builtins[i].name && ir_builtins[i].name[0] != '_')
       vec_push(e->a, &lines.v, builtin_signature(e, &ir_builtins[i]));
   put_lines(&lines, b);
 }

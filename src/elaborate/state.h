@@ -75,8 +75,10 @@ void elab_init(struct elab *e);
 void elab_register(struct elab *e, struct ast_file *f);
 bool elab_visible(const struct loc *from, const struct loc *decl);
 struct gsym *elab_find_global(struct elab *e, const char *name, const struct loc *from);
-/* Overloads visible from a place, tapset files loaded when needed; NULL: no such name. */
-struct func_set *elab_find_funcs(struct elab *e, const char *name, const struct loc *from);
+/* Overloads visible from a place; NULL: no such name.  Tapset files are loaded when needed, and
+ * not for what is built in with that many arguments.  */
+struct func_set *elab_find_funcs(struct elab *e, const char *name, u32 nargs,
+                                 const struct loc *from);
 /* A new array or scalar of the compiler's own; found again by its key. */
 struct gsym *elab_synth_global(struct elab *e, const char *key, u32 nkeys);
 /* Names that a misspelt one is compared with. */

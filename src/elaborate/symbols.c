@@ -138,7 +138,7 @@ static bool resolve_call(struct elab *e, struct scope *sc, struct expr *x)
     return resolve_args(e, sc, x, false);
   }
   bool ok = resolve_args(e, sc, x, false);
-  struct func_set *set = elab_find_funcs(e, x->name, &x->loc);
+  struct func_set *set = elab_find_funcs(e, x->name, x->args.n, &x->loc);
   struct sym_func *f = pick_overload(set, x->args.n);
   if (f) {
     x->func = f;

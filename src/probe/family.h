@@ -24,7 +24,7 @@ struct probe_family {
   /* The forms of its points for --dump-probe-types ("timer.s(number)"), NULL-terminated; may be
    * NULL.  */
   const char *const *forms;
-  /* Its forms as --dump-probe-types lists them ("timer.ms(number)"), NULL-terminated; may be NULL. */
+  /* Another name of `forms`. */
   const char *const *types;
   /* Expands a point (its names and string arguments may hold wildcards) into instances:
    * fills point, pp, kind and what the kind needs, appended to `out`; body, cond, chain are the

@@ -300,7 +300,7 @@ static struct expr *trace_target(struct elab *e, struct probe_inst *pi, struct e
 const struct probe_family trace_family = {
     .name = "kernel.trace",
     .heads = (const char *const[]){"kernel", NULL},
-    .types = (const char *const[]){"kernel.trace(string)", NULL},
+    .forms = (const char *const[]){"kernel.trace(string)", NULL},
     .expand = trace_expand,
     .vars = trace_vars,
     .target = trace_target,

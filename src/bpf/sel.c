@@ -975,7 +975,8 @@ static void sel_error(struct gen *g, const struct ir_block *b, const struct ir_i
   emit_movi(g, R2, g->M);
   str_addr(g, R3, &i->args[0]);
   emit_helper(g, BPF_FUNC_probe_read_kernel_str);
-  store_err(g, RT_ERR_DYNAMIC, -1);
+  emit_movi(g, R1, i->err == IR_NO ? 0 : i->err);
+  store_err(g, RT_ERR_DYNAMIC, R1); /* with its place for the message */
   emit_jmp(g, fail_label(g, b));
 }
 

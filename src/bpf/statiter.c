@@ -376,6 +376,21 @@ static void stat_buckets(struct gen *g, const struct ir_global *v, const struct 
   }
 }
 
+/* Reading from address 0 fails without a fault, and then the helper zeroes the buffer. */
+static void zero_area(struct gen *g, s32 off, u32 size)
+{
+  if (size > 128) {
+    emit_mov(g, R1, base_reg(g));
+    emit_alui(g, BPF_ADD, R1, off);
+    emit_movi(g, R2, size);
+    emit_movi(g, R3, 0);
+    emit_helper(g, BPF_FUNC_probe_read_kernel);
+    return;
+  }
+  for (u32 k = 0; k < size; k += 8)
+    emit_st(g, SZ_DW, base_reg(g), off + (s32)k, 0);
+}
+
 static void sel_statadd(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
 {
   const struct ir_global *v = i->global;
@@ -386,8 +401,7 @@ static void sel_statadd(struct gen *g, const struct ir_block *b, const struct ir
     lookup(g, gm, &k);
     emit_jcci(g, BPF_JNE, R0, 0, have);
     /* A new element: zero on every CPU, with its insertion number. */
-    for (u32 off = 0; off < gm->val_size && off < 8; off += 8)
-      emit_st(g, SZ_DW, base_reg(g), (s32)g->f->val_off + (s32)off, 0);
+    zero_area(g, (s32)g->f->val_off, gm->val_size);
     stage_seq(g, gm);
     insert(g, v, &k);
     u32 added = label_new(g);

@@ -234,6 +234,8 @@ static void finish(struct expansion *x, struct probe_inst *pi, struct layer *in,
   for (u32 i = layers.n; i-- > 0;) {
     if (layers.v[i]->alias->epilogue)
       push_body(e, pi->body, layers.v[i]->alias->body);
+    else
+      push_body(e, pi->body, layers.v[i]->alias->tail);
     vec_push(e->a, &pi->chain, layers.v[i]->used);
   }
 }

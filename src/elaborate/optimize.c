@@ -142,6 +142,13 @@ enum { EFFECTS_UNKNOWN, EFFECTS_OPEN, EFFECTS_NONE, EFFECTS_SOME };
 
 static bool func_effects(struct sym_func *f);
 
+/* May divide by zero: the error is an effect. */
+static bool divides(const struct expr *x, const struct expr *by)
+{
+  s64 v;
+  return (x->op == OP_DIV || x->op == OP_MOD) && !(expr_const(by, &v) && v);
+}
+
 static bool effect_visit(struct expr **px, void *arg)
 {
   struct expr *x = *px;
@@ -151,8 +158,16 @@ static bool effect_visit(struct expr **px, void *arg)
     *some |= !x->print->to_string;
     break;
   case E_ASSIGN:
+    *some |= divides(x, x->b);
+    /* fall through */
   case E_INCDEC:
     *some |= x->a->global != NULL;
+    break;
+  case E_BINARY:
+    *some |= divides(x, x->b);
+    break;
+  case E_STATOP:
+    *some |= x->stat != STAT_COUNT; /* an empty statistic */
     break;
   case E_CALL:
     for (struct sym_func *f = x->func; f && !*some; f = f->next_overload)
@@ -194,13 +209,13 @@ static bool stmt_effects(struct stmt *s)
   return some || stmt_effects(s->then) || stmt_effects(s->els);
 }
 
-/* Functions in a cycle count as without effect unless one of them has one. */
+/* Functions in a cycle may fail, for want of nesting. */
 static bool func_effects(struct sym_func *f)
 {
   struct fsym *fs = (struct fsym *)f;
-  if (fs->effects == EFFECTS_NONE || fs->effects == EFFECTS_OPEN)
+  if (fs->effects == EFFECTS_NONE)
     return false;
-  if (fs->effects == EFFECTS_SOME)
+  if (fs->effects == EFFECTS_SOME || fs->effects == EFFECTS_OPEN)
     return true;
   fs->effects = EFFECTS_OPEN;
   bool some = f->decl->embedded || stmt_effects(f->body);
@@ -238,7 +253,7 @@ static bool dead_assign_visit(struct expr **px, void *arg)
   struct opt *o = arg;
   struct expr *x = *px;
   while (x->kind == E_ASSIGN && x->op != OP_STATADD && x->a->kind == E_SYM && x->a->local &&
-         !x->a->local->is_read) {
+         !x->a->local->is_read && !divides(x, x->b)) {
     if (from_user(&x->loc) && !((struct lsym *)x->a->local)->from_entry)
       diag_at(o->e->diag, DIAG_WARNING, &x->loc, "operator", x->op == OP_NONE ? "=" : "op=",
               "Eliding assignment to '%s'", x->a->name);

@@ -293,7 +293,7 @@ static void ty_print(struct infer *t, struct expr *x, enum type want)
       else if (a->kind != E_HIST && a->type == TY_STATS)
         expr_error(t->e, a, "%s", "type mismatch: expected long or string but found stats");
     }
-    if (!x->args.n)
+    if (!x->args.n && !p->newline)
       expr_error(t->e, x, "%s", "missing arguments to print operator");
   }
   fixed(t, x, p->to_string ? TY_STRING : TY_LONG, want);

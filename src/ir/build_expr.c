@@ -96,8 +96,12 @@ static struct ir_ins *emit_global(struct build *b, enum ir_op op, const struct e
 
 static void overflows(struct build *b, struct ir_ins *ins, const struct expr *var)
 {
-  if (ir_ops[ins->op].flags & BI_FAIL)
-    ins->err = irb_error_new(b, "Array overflow, check MAXMAPENTRIES", var);
+  if (!(ir_ops[ins->op].flags & BI_FAIL))
+    return;
+  s64 size = var->global->decl->maxsize;
+  const char *limit = size ? arena_printf(b->a, "size limit (%lld)", (long long)size)
+                           : "MAXMAPENTRIES";
+  ins->err = irb_error_new(b, arena_printf(b->a, "Array overflow, check %s", limit), var);
 }
 
 static struct ir_val load_global(struct build *b, const struct expr *x, u32 dst)

@@ -189,6 +189,7 @@ struct probe_decl {
   /* aliases only */
   bool is_alias;
   bool epilogue;                /* += */
+  struct stmt *tail;            /* "= point { body }, { tail }": epilogue beside the prologue */
   VEC(struct probe_point *) alias_names;
 };
 struct param {

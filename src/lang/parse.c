@@ -284,7 +284,7 @@ static void points(struct parser *p, point_list *out)
 
 /* ---- declarations -------------------------------------------------------------------------------- */
 
-/* probe := ["private"] "probe" points ( block | ("=" | "+=") points block ) */
+/* probe := ["private"] "probe" points ( block | "=" points block ["," block] | "+=" points block ) */
 static void probe_decl(struct parser *p, bool private_)
 {
   struct probe_decl *d = NEW(p->a, struct probe_decl);
@@ -313,6 +313,8 @@ static void probe_decl(struct parser *p, bool private_)
   p->in_function = false;
   p->loops = 0;
   d->body = block(p);
+  if (alias && op(p, ","))
+    d->tail = block(p);
   if (d->is_alias)
     vec_push(p->a, &p->file->aliases, d);
   else

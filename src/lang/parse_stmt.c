@@ -61,7 +61,7 @@ static struct expr *loop_var(struct parser *p)
   return e;
 }
 
-/* foreach := "foreach" "(" [ value "=" ] ( key | "[" key { "," key } "]" ) "in" array [sort]
+/* foreach := "foreach" "(" [ value [sort] "=" ] ( key | "[" key { "," key } "]" ) "in" array [sort]
  *            [ "limit" expression ] ")" statement;   key := identifier [sort] */
 static struct stmt *foreach_stmt(struct parser *p)
 {
@@ -69,8 +69,10 @@ static struct stmt *foreach_stmt(struct parser *p)
   struct foreach_stmt *f = s->foreach = NEW(p->a, struct foreach_stmt);
   f->sort_stat = STAT_NONE;
   want_op(p, "(");
-  if (cur(p)->kind == TOK_IDENT && is_op(peek(p, 1), "=")) {
+  bool sorted = is_op(peek(p, 1), "+") || is_op(peek(p, 1), "-");
+  if (cur(p)->kind == TOK_IDENT && is_op(peek(p, 1 + sorted), "=")) {
     f->value = loop_var(p);
+    sort_mark(p, f, 0, STAT_NONE);
     take(p);
   }
   bool many = op(p, "[");

@@ -399,6 +399,10 @@ static void print_probe(struct strbuf *b, const struct probe_decl *d)
   print_points(b, d->points.v, d->points.n);
   sb_putc(b, '\n');
   ast_print_stmt(b, d->body, 0);
+  if (d->tail) {
+    sb_puts(b, ",\n");
+    ast_print_stmt(b, d->tail, 0);
+  }
 }
 
 static void print_func(struct strbuf *b, const struct func_decl *d)

@@ -303,7 +303,8 @@ static void log_line(struct user *u, const char *s)
 {
   sb_reset(&u->out);
   sb_puts(&u->out, s);
-  sb_putc(&u->out, '\n');
+  if (!u->out.n || u->out.s[u->out.n - 1] != '\n')
+    sb_putc(&u->out, '\n');
   session_text(u->session, u->out.s, (u32)u->out.n);
 }
 

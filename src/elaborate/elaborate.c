@@ -266,6 +266,9 @@ struct program *elaborate(struct elab *e, struct ast_file *script)
   expand_and_resolve(e);
   if (e->diag->nerrors != before)
     return NULL;
+  check_foreach(e);
+  if (e->diag->nerrors != before)
+    return NULL;
   drop_unreached_functions(e);
   compute_uses(e);
   optimize(e);

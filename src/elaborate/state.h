@@ -112,6 +112,10 @@ bool expr_const(const struct expr *e, s64 *v);
 void optimize(struct elab *e);
 void drop_unreached_functions(struct elab *e);
 
+/* ---- foreach.c ---- */
+/* Reports functions called in a foreach that change its array. */
+void check_foreach(struct elab *e);
+
 /* ---- types.c ---- */
 void infer_types(struct elab *e);
 

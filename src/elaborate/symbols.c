@@ -137,6 +137,10 @@ static bool resolve_call(struct elab *e, struct scope *sc, struct expr *x)
     enqueue(e, x->func);
     return resolve_args(e, sc, x, false);
   }
+  if (sc->in_cond) {
+    expr_error(e, x, "%s", "probe condition must not reference function");
+    return false;
+  }
   bool ok = resolve_args(e, sc, x, false);
   struct func_set *set = elab_find_funcs(e, x->name, x->args.n, &x->loc);
   struct sym_func *f = pick_overload(set, x->args.n);

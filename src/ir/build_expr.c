@@ -311,7 +311,7 @@ static const struct regex *regex_of(struct build *b, const struct expr *pattern)
   struct regex *r = regex_compile(b->a, pattern->str, pattern->len, b->groups, &why, &at);
   if (!r)
     diag_at(b->diag, DIAG_SEMANTIC_ERROR, &pattern->loc, "string", pattern->str,
-            "regex error: %s (at %u)", why, at);
+            "regex compilation error (at position %u): %s", at, why);
   return r;
 }
 

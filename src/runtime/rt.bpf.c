@@ -5,3 +5,4 @@
 #include "runtime/rt_mem.bpf.c"
 #include "runtime/rt_time.bpf.c"
 #include "runtime/rt_sort.bpf.c"
+#include "runtime/rt_regex.bpf.c"

@@ -12,3 +12,4 @@ const u8 *rt_rodata;
 #include "runtime/rt_fmt.bpf.c"
 #include "runtime/rt_stat.bpf.c"
 #include "runtime/rt_time.bpf.c"
+#include "runtime/rt_regex.bpf.c"

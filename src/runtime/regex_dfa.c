@@ -1,0 +1,602 @@
+/* From a regular expression's program to the automata of rt_regex.h, by following all threads at
+ * once: a state is the set of places where threads stand.  What happens between two bytes (jumps,
+ * assertions, tags) is worked out when the second of them is known, so assertions need no more than
+ * the kind of the byte before, which is part of the state.
+ *
+ * For groups a thread also carries tags: positions where groups began and ended.  Equal positions
+ * share a register, and registers are ranked by age: that is all that is ever compared.  Of threads at
+ * the same place the best lives: the earliest start, then for each group the earliest begin and the
+ * latest end.  A match keeps only threads that started no later, which may find a longer one.  */
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/regex_in.h"
+
+enum { MAX_TAGS = 2 * REGEX_MAX_GROUPS, MAX_ENTRIES = 32000 };
+enum { NOW = 0xfe, NONE = 0xff }; /* tags: the position itself, unset; else the rank of a register */
+enum context { AT_BEGIN, AFTER_OTHER, AFTER_WORD };
+enum kind { NEXT_NUL, NEXT_OTHER, NEXT_WORD, NKINDS };
+
+struct thread {
+  u32 pc;
+  u8 tag[MAX_TAGS];
+};
+struct state {
+  struct thread *thread;
+  u32 nthreads;
+  bool starting; /* a match may still start here */
+  enum context ctx;
+  u32 nregs;        /* live ones, by rank: the oldest first */
+  u8 reg[RX_REGS];
+};
+
+struct dfa {
+  struct rx_prog *p;
+  struct arena *a;
+  u32 ntags; /* 0: only whether there is a match */
+  u8 class_of[256];
+  u8 byte_of[256]; /* one byte of each class */
+  u32 nclasses;
+  VEC(struct state *) states;
+  VEC(u32) next; /* nclasses per state: RX_NO, RX_YES or RX_YES + 1 + state; program << 16 */
+  u32 *buckets;  /* hash table of states: number + 1 */
+  u32 nbuckets;
+  VEC(u16) moves;
+  /* of the closure being made */
+  struct thread *best; /* per instruction */
+  u32 *seen, round;
+  VEC(struct thread) stack;
+  u32 *reached, nreached;
+};
+
+static bool too_large(struct dfa *d)
+{
+  if (!d->p->why)
+    d->p->why = "regular expression is too complex";
+  return false;
+}
+
+/* ---- classes of bytes ---------------------------------------------------------------- */
+
+static void split_classes(struct dfa *d, const struct rx_set *set)
+{
+  u8 other[256];
+  bool split[256] = {0};
+  for (u32 c = 1; c < 256; c++) {
+    u32 k = d->class_of[c];
+    if (rx_has(set, c) == rx_has(set, d->byte_of[k]))
+      continue;
+    if (!split[k]) {
+      split[k] = true;
+      other[k] = (u8)d->nclasses;
+      d->byte_of[d->nclasses++] = (u8)c;
+    }
+    d->class_of[c] = other[k];
+  }
+}
+
+static void make_classes(struct dfa *d)
+{
+  memset(d->class_of, 1, sizeof(d->class_of));
+  d->class_of[0] = 0;
+  d->byte_of[1] = 1;
+  d->nclasses = 2;
+  for (u32 i = 0; i < d->p->sets.n; i++)
+    split_classes(d, &d->p->sets.v[i]);
+  if (d->p->words) {
+    struct rx_set words = {0};
+    for (u32 c = 1; c < 256; c++)
+      if (rx_is_word(c))
+        words.bits[c >> 5] |= 1u << (c & 31);
+    split_classes(d, &words);
+  }
+}
+
+/* ---- threads -------------------------------------------------------------------------- */
+
+/* Whether tags a are better than b. */
+static bool better(const struct dfa *d, const u8 *a, const u8 *b)
+{
+  for (u32 t = 0; t < d->ntags; t++) {
+    if (a[t] == b[t])
+      continue;
+    if (a[t] == NONE || b[t] == NONE)
+      return b[t] == NONE;
+    return t & 1 ? a[t] > b[t] : a[t] < b[t];
+  }
+  return false;
+}
+
+static bool holds(enum rx_assert what, enum context before, enum kind after)
+{
+  bool from = before == AFTER_WORD, to = after == NEXT_WORD;
+  switch (what) {
+  case RX_BOL:
+    return before == AT_BEGIN;
+  case RX_EOL:
+    return after == NEXT_NUL;
+  case RX_WORD_EDGE:
+    return from != to;
+  case RX_NOT_EDGE:
+    return from == to;
+  case RX_WORD_BEGIN:
+    return !from && to;
+  case RX_WORD_END:
+    return from && !to;
+  }
+  return false;
+}
+
+static void push(struct dfa *d, struct thread t, u32 pc)
+{
+  t.pc = pc;
+  vec_push(d->a, &d->stack, t);
+}
+
+static void follow(struct dfa *d, struct thread t, enum context ctx, enum kind kind)
+{
+  const struct rx_ins *i = &d->p->ins.v[t.pc];
+  switch (i->op) {
+  case RX_SET:
+  case RX_MATCH:
+    break;
+  case RX_JMP:
+    push(d, t, i->a);
+    break;
+  case RX_SPLIT:
+    push(d, t, i->b);
+    push(d, t, i->a);
+    break;
+  case RX_SAVE:
+    if (i->a < d->ntags) {
+      t.tag[i->a] = NOW;
+      if (!(i->a & 1))
+        t.tag[i->a + 1] = NONE;
+    }
+    push(d, t, t.pc + 1);
+    break;
+  case RX_UNSET:
+    for (u32 k = i->a; k < i->b && k < d->ntags; k++)
+      t.tag[k] = NONE;
+    push(d, t, t.pc + 1);
+    break;
+  case RX_ASSERT:
+    if (holds(i->a, ctx, kind))
+      push(d, t, t.pc + 1);
+    break;
+  }
+}
+
+static int by_pc(const void *a, const void *b)
+{
+  u32 x = *(const u32 *)a, y = *(const u32 *)b;
+  return x < y ? -1 : x > y;
+}
+
+/* Where threads of a state get before a byte of that kind: d->reached, in order, and d->best. */
+static bool closure(struct dfa *d, const struct state *s, enum kind kind)
+{
+  d->round++;
+  d->nreached = 0;
+  for (u32 k = 0; k <= s->nthreads; k++) {
+    struct thread t;
+    if (k < s->nthreads) {
+      t = s->thread[k];
+    } else if (s->starting) {
+      memset(&t, NONE, sizeof(t));
+      t.pc = 0;
+      t.tag[0] = NOW;
+    } else {
+      break;
+    }
+    d->stack.n = 0;
+    push(d, t, t.pc);
+    while (d->stack.n) {
+      t = d->stack.v[--d->stack.n];
+      if (++d->p->work > RX_MAX_WORK)
+        return too_large(d);
+      if (d->seen[t.pc] == d->round && !better(d, t.tag, d->best[t.pc].tag))
+        continue;
+      enum rx_op op = d->p->ins.v[t.pc].op;
+      if (d->seen[t.pc] != d->round && (op == RX_SET || op == RX_MATCH))
+        d->reached[d->nreached++] = t.pc;
+      d->seen[t.pc] = d->round;
+      d->best[t.pc] = t;
+      follow(d, t, s->ctx, kind);
+    }
+  }
+  qsort(d->reached, d->nreached, sizeof(u32), by_pc);
+  return true;
+}
+
+/* ---- states --------------------------------------------------------------------------- */
+
+static u64 hash_bytes(u64 h, const void *p, size_t n)
+{
+  const u8 *s = p;
+  for (size_t i = 0; i < n; i++)
+    h = (h ^ s[i]) * 0x100000001b3ull;
+  return h;
+}
+
+static u64 hash_state(const struct dfa *d, const struct state *s)
+{
+  u64 h = 0xcbf29ce484222325ull + s->ctx * 2 + s->starting + s->nregs * 16;
+  for (u32 i = 0; i < s->nthreads; i++) {
+    h = hash_bytes(h, &s->thread[i].pc, sizeof(u32));
+    h = hash_bytes(h, s->thread[i].tag, d->ntags);
+  }
+  return h ^ h >> 29;
+}
+
+static bool same_state(const struct dfa *d, const struct state *x, const struct state *y)
+{
+  if (x->nthreads != y->nthreads || x->starting != y->starting || x->ctx != y->ctx ||
+      x->nregs != y->nregs)
+    return false;
+  for (u32 i = 0; i < x->nthreads; i++)
+    if (x->thread[i].pc != y->thread[i].pc ||
+        memcmp(x->thread[i].tag, y->thread[i].tag, d->ntags))
+      return false;
+  return true;
+}
+
+static void rehash(struct dfa *d)
+{
+  d->nbuckets = d->nbuckets ? 2 * d->nbuckets : 256;
+  d->buckets = NEW_ARRAY(d->a, u32, d->nbuckets);
+  for (u32 i = 0; i < d->states.n; i++) {
+    u64 at = hash_state(d, d->states.v[i]);
+    while (d->buckets[at & (d->nbuckets - 1)])
+      at++;
+    d->buckets[at & (d->nbuckets - 1)] = i + 1;
+  }
+}
+
+/* The number of a state, which is copied when it is new (*is_new says). */
+static u32 state_number(struct dfa *d, const struct state *s, bool *is_new)
+{
+  if (2 * d->states.n >= d->nbuckets)
+    rehash(d);
+  u64 at = hash_state(d, s);
+  for (u32 k; (k = d->buckets[at & (d->nbuckets - 1)]); at++)
+    if (same_state(d, d->states.v[k - 1], s)) {
+      *is_new = false;
+      return k - 1;
+    }
+  struct state *copy = NEW(d->a, struct state);
+  *copy = *s;
+  copy->thread = NEW_ARRAY(d->a, struct thread, s->nthreads + 1);
+  memcpy(copy->thread, s->thread, s->nthreads * sizeof(*s->thread));
+  vec_push(d->a, &d->states, copy);
+  d->buckets[at & (d->nbuckets - 1)] = d->states.n;
+  *is_new = true;
+  return d->states.n - 1;
+}
+
+/* ---- registers -------------------------------------------------------------------------- */
+
+/* Ranks the registers that a state's threads use anew, without gaps; source[] says where each
+ * gets its value from: a rank in the state before, or NOW.  */
+static bool rank_registers(struct dfa *d, struct state *s, u8 source[RX_REGS])
+{
+  u8 rank_of[256];
+  bool used[256] = {0};
+  for (u32 i = 0; i < s->nthreads; i++)
+    for (u32 t = 0; t < d->ntags; t++)
+      used[s->thread[i].tag[t]] = true;
+  s->nregs = 0;
+  for (u32 r = 0; r < NONE; r++) {
+    if (!used[r])
+      continue;
+    if (s->nregs == RX_REGS - 1) /* one is kept for swaps */
+      return too_large(d);
+    source[s->nregs] = (u8)r;
+    rank_of[r] = (u8)s->nregs++;
+  }
+  for (u32 i = 0; i < s->nthreads; i++)
+    for (u32 t = 0; t < d->ntags; t++)
+      if (s->thread[i].tag[t] != NONE)
+        s->thread[i].tag[t] = rank_of[s->thread[i].tag[t]];
+  return true;
+}
+
+/* A new state's registers: the ones that its values are in already, a free one for the position. */
+static void choose_registers(struct state *s, const struct state *from, const u8 *source)
+{
+  bool taken[RX_REGS] = {0};
+  for (u32 i = 0; i < s->nregs; i++)
+    if (source[i] != NOW) {
+      s->reg[i] = from->reg[source[i]];
+      taken[s->reg[i]] = true;
+    }
+  for (u32 i = 0, r = 0; i < s->nregs; i++)
+    if (source[i] == NOW) {
+      while (taken[r])
+        r++;
+      s->reg[i] = (u8)r;
+    }
+}
+
+struct moves {
+  u16 v[2 * RX_REGS + MAX_TAGS + 1];
+  u32 n;
+};
+
+static void move(struct moves *m, u32 to, u32 from)
+{
+  m->v[m->n++] = (u16)(to << 8 | from);
+}
+
+/* Moves all at once, as a sequence: a register is overwritten when nothing needs it any more; the
+ * last register helps to break circles.  */
+static void move_registers(struct moves *m, const struct state *to, const struct state *from,
+                           const u8 *source)
+{
+  s32 want[RX_REGS]; /* of each register, the one whose value it gets; -1: done */
+  u32 left = 0, now = RX_REGS;
+  memset(want, -1, sizeof(want));
+  for (u32 i = 0; i < to->nregs; i++) {
+    if (source[i] == NOW)
+      now = to->reg[i];
+    else if (to->reg[i] != from->reg[source[i]]) {
+      want[to->reg[i]] = from->reg[source[i]];
+      left++;
+    }
+  }
+  while (left) {
+    bool progress = false;
+    for (u32 r = 0; r < RX_REGS; r++) {
+      bool needed = want[r] < 0;
+      for (u32 k = 0; k < RX_REGS && !needed; k++)
+        needed = want[k] == (s32)r;
+      if (needed)
+        continue;
+      move(m, r, (u32)want[r]);
+      want[r] = -1;
+      left--;
+      progress = true;
+    }
+    for (u32 r = 0; r < RX_REGS && !progress; r++)
+      if (want[r] >= 0) { /* all that are left are in circles */
+        move(m, RX_REGS - 1, r);
+        for (u32 k = 0; k < RX_REGS; k++)
+          if (want[k] == (s32)r)
+            want[k] = RX_REGS - 1;
+        progress = true;
+      }
+  }
+  if (now < RX_REGS)
+    move(m, now, RX_FROM_POS);
+}
+
+/* The number of a program of moves; the same one is kept once. */
+static u32 program_number(struct dfa *d, const struct moves *m)
+{
+  if (!m->n)
+    return 0;
+  for (u32 at = 1; at < d->moves.n; at += d->moves.v[at] + 1u)
+    if (d->moves.v[at] == m->n && !memcmp(&d->moves.v[at + 1], m->v, m->n * sizeof(u16)))
+      return at;
+  u32 at = d->moves.n;
+  if (at + m->n >= 0xffff)
+    return too_large(d);
+  vec_push(d->a, &d->moves, (u16)m->n);
+  for (u32 i = 0; i < m->n; i++)
+    vec_push(d->a, &d->moves, m->v[i]);
+  return at;
+}
+
+/* ---- transitions ------------------------------------------------------------------------- */
+
+/* The match found by a closure: its tags; NULL: none. */
+static const u8 *found(const struct dfa *d)
+{
+  for (u32 i = 0; i < d->nreached; i++)
+    if (d->p->ins.v[d->reached[i]].op == RX_MATCH)
+      return d->best[d->reached[i]].tag;
+  return NULL;
+}
+
+static void save_match(const struct dfa *d, struct moves *m, const struct state *s, const u8 *tag)
+{
+  for (u32 t = 0; t < d->ntags; t++)
+    move(m, RX_TO_TAG | t,
+         t == 1 || tag[t] == NOW ? RX_FROM_POS
+         : tag[t] == NONE        ? RX_FROM_NONE
+                                 : s->reg[tag[t]]);
+}
+
+/* The entry of a state for a class, after the closure for its kind. */
+static bool transition(struct dfa *d, const struct state *s, u32 class, struct thread *room,
+                       u32 *entry)
+{
+  u8 byte = class ? d->byte_of[class] : 0, source[RX_REGS];
+  const u8 *match = found(d);
+  struct moves m = {.n = 0};
+  struct state to = {.thread = room, .starting = class && s->starting && !match};
+  *entry = RX_NO;
+  if (match && !d->ntags) {
+    *entry = RX_YES;
+    return true;
+  }
+  if (match)
+    save_match(d, &m, s, match);
+  for (u32 i = 0; class && i < d->nreached; i++) {
+    const struct thread *t = &d->best[d->reached[i]];
+    const struct rx_ins *in = &d->p->ins.v[t->pc];
+    if (in->op != RX_SET || !rx_has(&d->p->sets.v[in->a], byte))
+      continue;
+    if (match && t->tag[0] > match[0]) /* started later */
+      continue;
+    to.thread[to.nthreads] = *t;
+    to.thread[to.nthreads++].pc = t->pc + 1;
+  }
+  to.ctx = d->p->words && rx_is_word(byte) ? AFTER_WORD : AFTER_OTHER;
+  if (to.nthreads || to.starting) {
+    bool is_new;
+    if (!rank_registers(d, &to, source))
+      return false;
+    u32 n = state_number(d, &to, &is_new);
+    if (is_new)
+      choose_registers(d->states.v[n], s, source);
+    move_registers(&m, d->states.v[n], s, source);
+    *entry = RX_YES + 1 + n;
+  }
+  *entry |= program_number(d, &m) << 16;
+  return !d->p->why;
+}
+
+static enum kind kind_of(const struct dfa *d, u32 class)
+{
+  return !class ? NEXT_NUL : d->p->words && rx_is_word(d->byte_of[class]) ? NEXT_WORD : NEXT_OTHER;
+}
+
+static bool expand(struct dfa *d, u32 n, struct thread *room)
+{
+  const struct state *s = d->states.v[n];
+  u32 row = d->next.n;
+  for (u32 c = 0; c < d->nclasses; c++)
+    vec_push(d->a, &d->next, RX_NO);
+  for (enum kind kind = 0; kind < NKINDS; kind++) {
+    bool made = false;
+    for (u32 c = 0; c < d->nclasses; c++) {
+      if (kind_of(d, c) != kind)
+        continue;
+      if (!made && !closure(d, s, kind))
+        return false;
+      made = true;
+      if (!transition(d, s, c, room, &d->next.v[row + c]))
+        return false;
+    }
+  }
+  return true;
+}
+
+static bool make_dfa(struct dfa *d, struct rx_prog *p, u32 ntags)
+{
+  *d = (struct dfa){.p = p, .a = p->a, .ntags = ntags};
+  make_classes(d);
+  d->best = NEW_ARRAY(d->a, struct thread, p->ins.n);
+  d->seen = NEW_ARRAY(d->a, u32, p->ins.n);
+  d->reached = NEW_ARRAY(d->a, u32, p->ins.n);
+  struct thread *room = NEW_ARRAY(d->a, struct thread, p->ins.n);
+  vec_push(d->a, &d->moves, (u16)0);
+  struct state start = {.thread = room, .starting = true, .ctx = AT_BEGIN};
+  bool is_new;
+  state_number(d, &start, &is_new);
+  for (u32 n = 0; n < d->states.n; n++) {
+    if ((u64)(n + 1) * d->nclasses > MAX_ENTRIES)
+      return too_large(d);
+    if (!expand(d, n, room))
+      return false;
+  }
+  return true;
+}
+
+/* ---- the table without groups -------------------------------------------------------------- */
+
+/* Merges states that no string tells apart, refining from "all states and RX_NO are one": block[]
+ * by entry (RX_NO, RX_YES, states); returns the number of blocks.  */
+static u32 minimise(struct dfa *d, u32 *block)
+{
+  u32 n = d->states.n + 2, count = 0, *hash = NEW_ARRAY(d->a, u32, 4 * n), mask = 1;
+  u32 *fresh = NEW_ARRAY(d->a, u32, n);
+  while (mask < 2 * n)
+    mask = 2 * mask;
+  mask--;
+  for (u32 i = 0; i < n; i++)
+    block[i] = i == RX_YES;
+  for (u32 before = 0; count != before || !before;) {
+    before = count;
+    count = 2;
+    memset(hash, 0, 4 * n * sizeof(u32));
+    fresh[RX_NO] = 0;
+    fresh[RX_YES] = 1;
+    for (u32 i = 2; i < n; i++) {
+      const u32 *row = &d->next.v[(i - 2) * d->nclasses];
+      bool dead = block[i] == block[RX_NO];
+      u64 h = block[i];
+      for (u32 c = 0; c < d->nclasses; c++) {
+        h = (h ^ block[row[c]]) * 0x9e3779b97f4a7c15ull;
+        h ^= h >> 31;
+        dead &= block[row[c]] == block[RX_NO];
+      }
+      if (dead) { /* so far like RX_NO, all of whose followers are itself */
+        fresh[i] = 0;
+        continue;
+      }
+      for (u64 at = h;; at++) {
+        u32 k = hash[at & mask];
+        if (!k) {
+          hash[at & mask] = i + 1;
+          fresh[i] = count++;
+          break;
+        }
+        const u32 *other = &d->next.v[(k - 3) * d->nclasses];
+        bool same = block[k - 1] == block[i];
+        for (u32 c = 0; c < d->nclasses && same; c++)
+          same = block[other[c]] == block[row[c]];
+        if (same) {
+          fresh[i] = fresh[k - 1];
+          break;
+        }
+      }
+    }
+    memcpy(block, fresh, n * sizeof(u32));
+  }
+  return count;
+}
+
+bool rx_match_table(struct rx_prog *p, struct regex *re)
+{
+  struct dfa dfa, *d = &dfa;
+  if (!make_dfa(d, p, 0))
+    return false;
+  u32 *block = NEW_ARRAY(d->a, u32, d->states.n + 2);
+  u32 nblocks = minimise(d, block), rows = nblocks - 2;
+  u32 size = (u32)(sizeof(struct rx_match_table) + sizeof(u16) * (2 + rows * d->nclasses));
+  struct rx_match_table *t = arena_alloc(d->a, ROUND_UP(size, 8));
+  memcpy(t->class_of, d->class_of, sizeof(t->class_of));
+#define ROW(b) ((b) <= RX_YES ? (b) : RX_YES + 1 + ((b) - 2) * d->nclasses)
+  t->start = ROW(block[2]);
+  for (u32 i = 0; i < d->states.n; i++) {
+    u32 b = block[i + 2];
+    for (u32 c = 0; c < d->nclasses && b > RX_YES; c++)
+      t->next[ROW(b) + c] = (u16)ROW(block[d->next.v[i * d->nclasses + c]]);
+  }
+#undef ROW
+  re->match = t;
+  re->match_size = size;
+  return true;
+}
+
+/* ---- the table with groups ----------------------------------------------------------------- */
+
+bool rx_group_table(struct rx_prog *p, struct regex *re)
+{
+  struct dfa dfa, *d = &dfa;
+  if (!make_dfa(d, p, 2 * re->ngroups))
+    return false;
+  u32 rows = sizeof(u32) * (2 + d->states.n * d->nclasses);
+  u32 moves = (u32)sizeof(struct rx_group_table) + rows;
+  u32 match = ROUND_UP(moves + d->moves.n * (u32)sizeof(u16), 8);
+  u8 *table = arena_alloc(d->a, ROUND_UP(match + re->match_size, 8));
+  struct rx_group_table *t = (struct rx_group_table *)table;
+  t->start = RX_YES + 1;
+  t->ngroups = re->ngroups;
+  t->moves = moves;
+  t->match = match;
+  memcpy(t->class_of, d->class_of, sizeof(t->class_of));
+  for (u32 i = 0; i < d->next.n; i++) {
+    u32 e = d->next.v[i], to = e & 0xffff;
+    if (to > RX_YES)
+      to = RX_YES + 1 + (to - RX_YES - 1) * d->nclasses;
+    t->next[RX_YES + 1 + i] = to | (e & 0xffff0000);
+  }
+  memcpy(table + moves, d->moves.v, d->moves.n * sizeof(u16));
+  memcpy(table + match, re->match, re->match_size);
+  re->groups = table;
+  re->groups_size = match + re->match_size;
+  return true;
+}

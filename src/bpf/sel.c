@@ -569,7 +569,10 @@ static u32 flags_off(struct gen *g, const struct ir_flags *t)
 {
   struct rt_flag *rows = NEW_ARRAY(g->a, struct rt_flag, t->n + 1);
   struct rt_flags head = {
-      .n = t->n, .zero = t->zero ? rodata_lit(g, t->zero, (u32)strlen(t->zero)) : ~0u};
+      .n = t->n,
+      .zero = t->zero ? rodata_lit(g, t->zero, (u32)strlen(t->zero)) : ~0u,
+      .rest = t->rest,
+  };
   for (u32 k = 0; k < t->n; k++) {
     u32 len = (u32)strlen(t->v[k].name);
     rows[k] =

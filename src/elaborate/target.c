@@ -143,7 +143,7 @@ static struct ir_flags *enum_names(struct elab *e, const struct btf_type *ty)
   }
   f->n = btf_vlen(ty);
   f->v = v;
-  f->rest = CONV_D;
+  f->rest = REST_SIGNED;
   return f;
 }
 

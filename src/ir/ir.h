@@ -105,8 +105,8 @@ struct ir_flags {          /* value names for FLAGS_STR / ENUM_STR */
   u32 n;
   const struct ir_flag_name { u64 mask, value; const char *name; } *v;
   const char *zero;        /* FLAGS_STR: text when nothing is set; NULL: as `rest` shows 0 */
-  /* How what has no name is shown: CONV_D, CONV_U, CONV_O ("%#o"); CONV_LITERAL (0): "0x%x".  */
-  enum conv rest;
+  /* How what has no name is shown; in the order of runtime/rt.h's enum rt_rest. */
+  enum { REST_HEX, REST_SIGNED, REST_UNSIGNED, REST_OCTAL } rest;
 };
 
 struct ir_strtab {

@@ -100,16 +100,16 @@ static struct expr *script_call(struct elab *e, const char *name, struct expr *a
 
 /* ---- decoders ---------------------------------------------------------------------------- */
 
-static enum conv rest_of(const struct syscall_kind_info *k)
+static u32 rest_of(const struct syscall_kind_info *k)
 {
   static const struct {
     const char *fmt;
-    enum conv conv;
-  } forms[] = {{"%d", CONV_D}, {"%u", CONV_U}, {"%#o", CONV_O}};
+    u32 rest;
+  } forms[] = {{"%d", REST_SIGNED}, {"%u", REST_UNSIGNED}, {"%#o", REST_OCTAL}};
   for (u32 i = 0; i < ARRAY_SIZE(forms); i++)
     if (!strcmp(k->fmt ? k->fmt : "%d", forms[i].fmt))
-      return forms[i].conv;
-  return CONV_LITERAL;
+      return forms[i].rest;
+  return REST_HEX;
 }
 
 /* The table of a kind as pass 3 wants it; one per kind, so that equal tables are one. */

@@ -72,12 +72,15 @@ u64 rt_ctime(struct rt_mem *f, u64 dst, s64 seconds);
 enum { RT_TABLE_MAX = 1 << 16, RT_FLAGS_MAX = 64 };
 u64 rt_strtab(struct rt_mem *f, u64 dst, u64 table, s64 value);
 /* ENUM_STR, FLAGS_STR: struct rt_flags, then n struct rt_flag.  Enum: the name of the row whose
- * value is the argument's; flags: names of rows with (arg & mask) == value joined by "|", then
- * bits that no row explains in hex.  Flags use at most RT_FLAGS_MAX rows, enums RT_TABLE_MAX. */
+ * value is the argument's; flags: names of rows with (left & mask) == value joined by "|", where
+ * left is the argument without the masks of rows named before, then what is left of it as `rest`
+ * says.  Flags use at most RT_FLAGS_MAX rows, enums RT_TABLE_MAX.  */
+enum rt_rest { RT_REST_HEX, RT_REST_SIGNED, RT_REST_UNSIGNED, RT_REST_OCTAL };
 struct rt_flags {
   u32 n;
-  u32 zero; /* flags: string for "no bit set"; ~0: "0x0" */
-  u64 pad[2];
+  u32 zero; /* flags: string for "no bit set"; ~0: 0 is shown as `rest` says */
+  u32 rest;
+  u32 pad[3];
 };
 struct rt_flag {
   u64 mask, value;

@@ -674,7 +674,28 @@ u64 rt_append_hex(struct rt_mem *f, u64 dst, u64 value, u64 digits)
   return append_hex(f, dst, length(f, f->bytes + dst), value, digits < 16 ? digits : 16);
 }
 
-/* a: table, b: the argument, c: bits not yet named, b: frame offset; out: bytes there */
+/* Appends what a table has no name for to the n bytes at dst; when it doesn't fit, nothing. */
+INLINE u64 append_rest(struct rt_mem *f, u64 dst, u64 n, u64 value, u64 rest)
+{
+  if (rest == RT_REST_HEX)
+    return append_hex(f, dst, n, value, 1);
+  AT_MOST(n, M);
+  if (n + 24 >= M) {
+    f->bytes[dst + n] = 0;
+    return n;
+  }
+  if (rest == RT_REST_OCTAL) {
+    f->bytes[dst + n] = '0';
+    n += value != 0;
+    return n + put_digits(f, dst + n, rt_digits(f, value, RT_CONV_O));
+  }
+  u64 negative = rest == RT_REST_SIGNED && (s64)value < 0;
+  f->bytes[dst + n] = '-';
+  n += negative;
+  return n + put_decimal(f, dst + n, negative ? -value : value);
+}
+
+/* a: table, b: frame offset, c: bits not yet named; out: bytes there */
 static long flag_step(u64 i, void *ctx)
 {
   struct rt_mem *f = ((struct ctx *)ctx)->f;
@@ -689,7 +710,7 @@ static long flag_step(u64 i, void *ctx)
   row += sizeof(struct rt_flags) + k * sizeof(struct rt_flag);
   AT_MOST(row, RO_LIMIT);
   const struct rt_flag *r = (const struct rt_flag *)(RODATA + row);
-  if ((l->d & r->mask) != r->value)
+  if ((l->c & r->mask) != r->value)
     return 0;
   l->c &= ~r->mask;
   u64 name = r->name, room = M - out;
@@ -720,7 +741,7 @@ u64 rt_flags_str(struct rt_mem *f, u64 dst, u64 value, u64 table)
   }
   l->a = table;
   l->b = dst;
-  l->c = l->d = value;
+  l->c = value;
   l->out = 0;
   if (n > RT_FLAGS_MAX)
     n = RT_FLAGS_MAX;
@@ -732,7 +753,7 @@ u64 rt_flags_str(struct rt_mem *f, u64 dst, u64 value, u64 table)
     return out;
   if (out && out + 2 < M)
     f->bytes[dst + out++] = '|';
-  return append_hex(f, dst, out, l->c, 1);
+  return append_rest(f, dst, out, l->c, t->rest);
 }
 
 /* a: table, d: the argument; c: offset of the name, or 0 */
@@ -770,7 +791,7 @@ u64 rt_enum_str(struct rt_mem *f, u64 dst, u64 value, u64 table)
   struct ctx ctx = {f};
   loop(n, enum_step, &ctx);
   if (!l->b)
-    return append_hex(f, dst, 0, value, 1);
+    return append_rest(f, dst, 0, value, t->rest);
   u64 name = l->c;
   AT_MOST(name, RO_LIMIT);
   return put_string(f, dst, M, RODATA + name);

@@ -49,7 +49,11 @@ static u32 string_table(struct user *u, const char *const *v, u32 n, const char 
 
 static u32 flags_table(struct user *u, const struct ir_flags *f)
 {
-  struct rt_flags head = {.n = f->n, .zero = f->zero ? literal(u, f->zero, UINT32_MAX) : ~0u};
+  struct rt_flags head = {
+      .n = f->n,
+      .zero = f->zero ? literal(u, f->zero, UINT32_MAX) : ~0u,
+      .rest = f->rest,
+  };
   struct rt_flag *row = NEW_ARRAY(u->a, struct rt_flag, f->n + 1);
   for (u32 i = 0; i < f->n; i++) {
     const char *name = f->v[i].name;

@@ -1,6 +1,7 @@
 /* Diagnostics in SystemTap's form: message, place, source line, caret. */
 #include "base/base.h"
 
+#include <ctype.h>
 #include <string.h>
 
 void diag_init(struct diag *d, struct arena *a, FILE *out)
@@ -37,6 +38,22 @@ static void put_source_line(struct strbuf *b, const char *heading, const struct 
   for (const char *p = start; p < f->text + loc->off; p++)
     sb_putc(b, *p == '\t' ? '\t' : ' ');
   sb_puts(b, "^\n");
+}
+
+/* The macro calls that a place lies in, innermost first; the text there is "@name". */
+static void put_expansions(struct strbuf *b, const char *heading, const struct loc *loc)
+{
+  enum { MAX_SHOWN = 5 };
+  u32 n = 0;
+  for (const struct loc *m = loc->macro; m && m->file && n < MAX_SHOWN; m = m->macro, n++) {
+    const char *name = m->file->text && m->off < m->file->len ? m->file->text + m->off : "@";
+    size_t len = 1;
+    while (isalnum((u8)name[len]) || name[len] == '_')
+      len++;
+    sb_printf(b, "        in expansion of macro: operator '%.*s' at %s:%u:%u\n", (int)len, name,
+              m->file->name, m->line, m->col);
+    put_source_line(b, heading, m);
+  }
 }
 
 static void emit(struct diag *d, enum diag_kind kind, struct strbuf *b)
@@ -84,11 +101,7 @@ void diag_at(struct diag *d, enum diag_kind kind, const struct loc *loc, const c
   if (loc && loc->file) {
     sb_printf(&b, " at %s:%u:%u\n", loc->file->name, loc->line, loc->col);
     put_source_line(&b, heading(kind), loc);
-    for (const struct loc *m = loc->macro; m && m->file; m = m->macro) {
-      sb_printf(&b, "        in expansion of macro at %s:%u:%u\n", m->file->name, m->line,
-                m->col);
-      put_source_line(&b, heading(kind), m);
-    }
+    put_expansions(&b, heading(kind), loc);
   } else {
     sb_putc(&b, '\n');
   }
@@ -118,6 +131,7 @@ void diag_parse(struct diag *d, const struct loc *loc, const char *msg, const ch
   if (loc && loc->file) {
     sb_printf(&b, " at %s:%u:%u\n", loc->file->name, loc->line, loc->col);
     put_source_line(&b, "     source: ", loc);
+    put_expansions(&b, "     source: ", loc);
   } else {
     sb_putc(&b, '\n');
   }

@@ -15,10 +15,27 @@
 static const char short_options[] = "hVp:vkgPuwWtbFis:I:D:B:G:R:r:a:m:d:o:c:x:e:E:l:L:S:T:q";
 
 enum {
-  OPT_VP = 256, OPT_RUNTIME, OPT_BPF, OPT_DYNINST, OPT_COMPATIBLE, OPT_NO_GLOBALS,
-  OPT_DUMP_TYPES, OPT_DUMP_ALIASES, OPT_DUMP_FUNCTIONS, OPT_DUMP, OPT_SUPPRESS_ERRORS,
-  OPT_SUPPRESS_LIMITS, OPT_COLOR, OPT_PRIVILEGE, OPT_UNPRIVILEGED, OPT_RLIMIT_AS, OPT_RLIMIT_CPU,
-  OPT_RLIMIT_NPROC, OPT_RLIMIT_STACK, OPT_RLIMIT_FSIZE, OPT_PROLOGUE,
+  OPT_VP = 256,
+  OPT_RUNTIME,
+  OPT_BPF,
+  OPT_DYNINST,
+  OPT_COMPATIBLE,
+  OPT_NO_GLOBALS,
+  OPT_DUMP_TYPES,
+  OPT_DUMP_ALIASES,
+  OPT_DUMP_FUNCTIONS,
+  OPT_DUMP,
+  OPT_SUPPRESS_ERRORS,
+  OPT_SUPPRESS_LIMITS,
+  OPT_COLOR,
+  OPT_PRIVILEGE,
+  OPT_UNPRIVILEGED,
+  OPT_RLIMIT_AS,
+  OPT_RLIMIT_CPU,
+  OPT_RLIMIT_NPROC,
+  OPT_RLIMIT_STACK,
+  OPT_RLIMIT_FSIZE,
+  OPT_PROLOGUE,
   OPT_NO_EFFECT, /* something that this implementation does not need */
   OPT_MISSING,   /* something that it does not have */
 };
@@ -286,8 +303,9 @@ static int set_runtime(struct options *o, const char *arg)
   } else if (!strcmp(arg, "user")) {
     o->runtime = RUNTIME_USER;
   } else if (!strcmp(arg, "kernel") || !strcmp(arg, "dyninst")) {
-    fprintf(stderr, "ERROR: --runtime=%s is not available yet; there are bpf (the default) and "
-                    "user.\n",
+    fprintf(stderr,
+            "ERROR: --runtime=%s is not available yet; there are bpf (the default) and "
+            "user.\n",
             arg);
     return 1;
   } else {
@@ -348,8 +366,8 @@ static int set_rlimit(int code, const char *arg)
     int resource;
     const char *name;
   } limits[] = {
-      {RLIMIT_AS, "as"}, {RLIMIT_CPU, "cpu"}, {RLIMIT_NPROC, "nproc"}, {RLIMIT_STACK, "stack"},
-      {RLIMIT_FSIZE, "fsize"},
+      {RLIMIT_AS, "as"},       {RLIMIT_CPU, "cpu"},     {RLIMIT_NPROC, "nproc"},
+      {RLIMIT_STACK, "stack"}, {RLIMIT_FSIZE, "fsize"},
   };
   int i = code - OPT_RLIMIT_AS;
   s64 n;
@@ -594,8 +612,8 @@ static int parse_words(struct options *o, struct arena *a, int argc, char **argv
 static int parse_rc(struct options *o, struct arena *a, const char *self)
 {
   const char *dir = getenv("SYSTEMTAP_DIR"), *home = getenv("HOME");
-  const char *path = dir ? arena_printf(a, "%s/rc", dir)
-                         : arena_printf(a, "%s/.systemtap/rc", home ? home : "");
+  const char *path =
+      dir ? arena_printf(a, "%s/rc", dir) : arena_printf(a, "%s/.systemtap/rc", home ? home : "");
   char *text = file_read(a, path, NULL);
   if (!text)
     return -1;

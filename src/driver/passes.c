@@ -124,8 +124,7 @@ static bool pass_parse(struct compile *c)
       c->ast = NULL;
   }
   if (c->diag.nerrors)
-    fprintf(c->diag.out, "\n%u parse error%s.\n", c->diag.nerrors,
-            c->diag.nerrors == 1 ? "" : "s");
+    fprintf(c->diag.out, "\n%u parse error%s.\n", c->diag.nerrors, c->diag.nerrors == 1 ? "" : "s");
   return c->ast && !c->diag.nerrors;
 }
 
@@ -147,7 +146,7 @@ static void report_parse(struct compile *c, struct strbuf *b)
 /* -E scripts run as if they were part of the main one. */
 static void merge_extra(struct compile *c)
 {
-#define APPEND(field)                                                                             \
+#define APPEND(field)                                                                              \
   for (u32 k = 0; k < f->field.n; k++)                                                             \
   vec_push(c->a, &c->ast->field, f->field.v[k])
   for (u32 i = 0; i < c->extra_asts.n; i++) {
@@ -419,14 +418,15 @@ static void report_run(struct compile *c, struct strbuf *b)
   sb_puts(b, "run completed");
 }
 
-/* ---- all of them ------------------------------------------------------------------------------- */
+/* ---- all of them -------------------------------------------------------------------------------
+ */
 
 static const struct pass {
-  bool (*run)(struct compile *c);                         /* false: errors were reported */
-  void (*report)(struct compile *c, struct strbuf *b);    /* -v */
-  void (*print)(struct compile *c, struct strbuf *b);     /* -p; NULL: nothing */
+  bool (*run)(struct compile *c);                      /* false: errors were reported */
+  void (*report)(struct compile *c, struct strbuf *b); /* -v */
+  void (*print)(struct compile *c, struct strbuf *b);  /* -p; NULL: nothing */
   const char *failed;
-  bool memory;                                            /* report memory too */
+  bool memory; /* report memory too */
 } passes[] = {
     {pass_parse, report_parse, print_parse, "parse failed", true},
     {pass_elaborate, report_elaborate, print_elaborate, "analysis failed", true},
@@ -511,8 +511,9 @@ int passes_run(struct arena *a, struct options *o)
 {
   struct compile c;
   if (o->dump && !known_dump(o->dump)) {
-    fprintf(stderr, "ERROR: --dump=%s: no such pass; there are build, inline, simplify, strlen, "
-                    "locks, ir and bpf.\n",
+    fprintf(stderr,
+            "ERROR: --dump=%s: no such pass; there are build, inline, simplify, strlen, "
+            "locks, ir and bpf.\n",
             o->dump);
     return 1;
   }

@@ -133,14 +133,14 @@ void stmt_walk(struct stmt *s, expr_visit fn, void *arg)
 const char *ast_op_text(enum op op)
 {
   static const char *const text[OP_LAST] = {
-      [OP_NONE] = "=",     [OP_ADD] = "+",      [OP_SUB] = "-",     [OP_MUL] = "*",
-      [OP_DIV] = "/",      [OP_MOD] = "%",      [OP_SHL] = "<<",    [OP_SHR] = ">>",
-      [OP_USHR] = ">>>",   [OP_AND] = "&",      [OP_OR] = "|",      [OP_XOR] = "^",
-      [OP_LAND] = "&&",    [OP_LOR] = "||",     [OP_EQ] = "==",     [OP_NE] = "!=",
-      [OP_LT] = "<",       [OP_LE] = "<=",      [OP_GT] = ">",      [OP_GE] = ">=",
-      [OP_CONCAT] = ".",   [OP_MATCH] = "=~",   [OP_NOMATCH] = "!~", [OP_STATADD] = "<<<",
-      [OP_PLUS] = "+",     [OP_NEG] = "-",      [OP_NOT] = "~",     [OP_LNOT] = "!",
-      [OP_PREINC] = "++",  [OP_PREDEC] = "--",  [OP_POSTINC] = "++", [OP_POSTDEC] = "--"};
+      [OP_NONE] = "=",    [OP_ADD] = "+",     [OP_SUB] = "-",      [OP_MUL] = "*",
+      [OP_DIV] = "/",     [OP_MOD] = "%",     [OP_SHL] = "<<",     [OP_SHR] = ">>",
+      [OP_USHR] = ">>>",  [OP_AND] = "&",     [OP_OR] = "|",       [OP_XOR] = "^",
+      [OP_LAND] = "&&",   [OP_LOR] = "||",    [OP_EQ] = "==",      [OP_NE] = "!=",
+      [OP_LT] = "<",      [OP_LE] = "<=",     [OP_GT] = ">",       [OP_GE] = ">=",
+      [OP_CONCAT] = ".",  [OP_MATCH] = "=~",  [OP_NOMATCH] = "!~", [OP_STATADD] = "<<<",
+      [OP_PLUS] = "+",    [OP_NEG] = "-",     [OP_NOT] = "~",      [OP_LNOT] = "!",
+      [OP_PREINC] = "++", [OP_PREDEC] = "--", [OP_POSTINC] = "++", [OP_POSTDEC] = "--"};
   return text[op];
 }
 
@@ -171,7 +171,7 @@ void ast_token(struct arena *a, const struct expr *x, const char **what, const c
     break;
   case E_ASSIGN:
     *what = "operator";
-    *text = x->op == OP_NONE       ? "="
+    *text = x->op == OP_NONE      ? "="
             : x->op == OP_STATADD ? "<<<"
                                   : arena_printf(a, "%s=", ast_op_text(x->op));
     break;

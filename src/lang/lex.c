@@ -1,57 +1,17 @@
-/* Lexer and preprocessor.  The raw lexer reads one token at a time; the preprocessor takes them
- * from a stack of sources (file, macro bodies, script arguments), resolves %( … %) and macros,
- * and appends what is left to one vector that the parser indexes.  */
+/* Lexer: one token at a time, before preprocessing. */
 #include "lang/lex.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { MAX_MACRO_DEPTH = 64, MAX_TOKENS = 4 << 20 };
-
-struct lexer {
-  struct parse_env *env;
-  struct src_file *src;
-  const char *p, *end;
-  u32 line;
-  const char *line_start;
-};
-
-struct macro {
-  const char *name;
-  VEC(const char *) params;
-  struct tokens body;
-  struct loc loc;
-};
-
-/* Tokens waiting to be read: the body of a macro or an argument. */
-struct input {
-  struct input *up;
-  const struct token *v;
-  u32 n, at;
-  const struct macro *macro; /* being expanded, or NULL */
-  struct tokens *args;       /* its arguments */
-  struct loc *call;          /* where it was invoked */
-};
-
-struct pp {
-  struct parse_env *env;
-  struct lexer lex;
-  struct input *in;   /* NULL: read the file */
-  u32 depth;
-  struct strmap macros;
-  struct tokens *out;
-  bool failed;
-};
 
 const char *lex_kind_name(const struct token *t)
 {
   static const char *const names[] = {
-      [TOK_EOF] = "end of file",  [TOK_IDENT] = "identifier", [TOK_KEYWORD] = "keyword",
-      [TOK_NUMBER] = "number",    [TOK_STRING] = "string",    [TOK_OP] = "operator",
-      [TOK_AT] = "operator",      [TOK_EMBED] = "embedded-code"};
+      [TOK_EOF] = "end of file", [TOK_IDENT] = "identifier",   [TOK_KEYWORD] = "keyword",
+      [TOK_NUMBER] = "number",   [TOK_STRING] = "string",      [TOK_OP] = "operator",
+      [TOK_AT] = "operator",     [TOK_EMBED] = "embedded-code"};
   return names[t->kind];
 }
 
@@ -71,13 +31,6 @@ void lex_error(struct parse_env *env, const struct token *at, const char *fmt, .
   diag_parse(env->diag, &at->loc, msg, text);
 }
 
-static void push(struct arena *a, struct tokens *t, const struct token *tok)
-{
-  vec_push(a, t, *tok);
-}
-
-/* ---- raw lexer ------------------------------------------------------------------- */
-
 static bool ident_start(int c)
 {
   return isalpha(c) || c == '_' || c == '$';
@@ -90,10 +43,10 @@ static bool ident_char(int c)
 
 static bool is_keyword(const char *s)
 {
-  static const char *const words[] = {"probe", "global", "private", "function", "if", "else",
-                                      "for", "foreach", "in", "limit", "return", "delete",
-                                      "while", "break", "continue", "next", "string", "long",
-                                      "try", "catch"};
+  static const char *const words[] = {"probe",  "global", "private", "function", "if",
+                                      "else",   "for",    "foreach", "in",       "limit",
+                                      "return", "delete", "while",   "break",    "continue",
+                                      "next",   "string", "long",    "try",      "catch"};
   for (u32 i = 0; i < ARRAY_SIZE(words); i++)
     if (!strcmp(s, words[i]))
       return true;
@@ -102,7 +55,9 @@ static bool is_keyword(const char *s)
 
 static struct loc here(const struct lexer *l)
 {
-  return (struct loc){.file = l->src, .off = (u32)(l->p - l->src->text), .line = l->line,
+  return (struct loc){.file = l->src,
+                      .off = (u32)(l->p - l->src->text),
+                      .line = l->line,
                       .col = (u32)(l->p - l->line_start) + 1};
 }
 
@@ -213,10 +168,10 @@ static void lex_number(struct lexer *l, struct token *t)
 
 static void lex_op(struct lexer *l, struct token *t)
 {
-  static const char *const ops[] = {
-      "<<<", "<<=", ">>=", ">>>", "->", "++", "--", "+=", "-=", "*=", "/=", "%=", "&=",
-      "|=",  "^=",   ".=",  "<<",  ">>",  "<=", ">=", "==", "!=", "=~", "!~", "&&", "||", "%(",
-      "%)",  "%?",   "%:",  "**"};
+  static const char *const ops[] = {"<<<", "<<=", ">>=", ">>>", "->", "++", "--", "+=",
+                                    "-=",  "*=",  "/=",  "%=",  "&=", "|=", "^=", ".=",
+                                    "<<",  ">>",  "<=",  ">=",  "==", "!=", "=~", "!~",
+                                    "&&",  "||",  "%(",  "%)",  "%?", "%:", "**"};
   u32 len = 1;
   for (u32 i = 0; i < ARRAY_SIZE(ops); i++) {
     u32 n = (u32)strlen(ops[i]);
@@ -250,7 +205,7 @@ static bool lex_embedded(struct lexer *l, struct token *t)
   return true;
 }
 
-static bool lex_raw(struct lexer *l, struct token *t)
+bool lex_raw(struct lexer *l, struct token *t)
 {
   *t = (struct token){0};
   if (!skip_blank(l, t))
@@ -292,564 +247,4 @@ static bool lex_raw(struct lexer *l, struct token *t)
   }
   t->end = (u32)(l->p - l->src->text);
   return ok;
-}
-
-/* ---- token sources ------------------------------------------------------------------ */
-
-static bool is_op(const struct token *t, const char *op)
-{
-  return t->kind == TOK_OP && !strcmp(t->text, op);
-}
-
-static void pp_error(struct pp *pp, const struct token *t, const char *msg)
-{
-  if (!pp->failed)
-    lex_error(pp->env, t, "%s", msg);
-  pp->failed = true;
-}
-
-/* Next token before expansion. */
-static bool next_raw(struct pp *pp, struct token *t)
-{
-  while (pp->in && pp->in->at == pp->in->n) {
-    pp->in = pp->in->up;
-    pp->depth--;
-  }
-  if (pp->in) {
-    *t = pp->in->v[pp->in->at++];
-    if (pp->in->call)
-      t->loc.macro = pp->in->call;
-    return true;
-  }
-  if (!lex_raw(&pp->lex, t)) {
-    pp->failed = true;
-    return false;
-  }
-  return true;
-}
-
-static void push_input(struct pp *pp, const struct tokens *body, const struct macro *m,
-                       struct tokens *args, struct loc *call)
-{
-  struct input *in = NEW(pp->env->a, struct input);
-  *in = (struct input){.up = pp->in, .v = body->v, .n = body->n, .macro = m, .args = args,
-                       .call = call ? call : pp->in ? pp->in->call : NULL};
-  pp->in = in;
-  pp->depth++;
-}
-
-/* Tokens of a script argument's text. */
-static void lex_argument(struct pp *pp, const char *text, struct tokens *out)
-{
-  struct src_file *f = NEW(pp->env->a, struct src_file);
-  *f = (struct src_file){.name = "<argument>", .text = text, .len = strlen(text)};
-  struct lexer l = {.env = pp->env, .src = f, .p = text, .end = text + f->len, .line = 1,
-                    .line_start = text};
-  struct token t;
-  while (lex_raw(&l, &t)) {
-    if (t.kind == TOK_EOF)
-      return;
-    push(pp->env->a, out, &t);
-  }
-  pp->failed = true;
-}
-
-static struct token string_token(const struct token *at, const char *s)
-{
-  struct token t = *at;
-  t.kind = TOK_STRING;
-  t.text = s;
-  t.len = (u32)strlen(s);
-  return t;
-}
-
-/* $1 @1 $# @# $* @*: false when the token is none of them. */
-static bool script_argument(struct pp *pp, const struct token *t)
-{
-  struct parse_env *env = pp->env;
-  char sigil = t->text[0], what = t->len > 1 ? t->text[1] : 0;
-  struct tokens out = {0};
-  if ((sigil != '$' && sigil != '@') || (t->kind != TOK_IDENT && t->kind != TOK_AT))
-    return false;
-  if (what == '#') {
-    char *n = arena_printf(env->a, "%u", env->nargs);
-    struct token r = string_token(t, n);
-    if (sigil == '$') {
-      r.kind = TOK_NUMBER;
-      r.num = env->nargs;
-    }
-    push(env->a, &out, &r);
-  } else if (what == '*') {
-    for (u32 i = 0; i < env->nargs; i++) {
-      struct token comma = *t;
-      comma.kind = TOK_OP;
-      comma.text = ",";
-      comma.len = 1;
-      if (i)
-        push(env->a, &out, &comma);
-      struct token s = string_token(t, env->args[i]);
-      if (sigil == '@')
-        push(env->a, &out, &s);
-      else
-        lex_argument(pp, env->args[i], &out);
-      if (env->args_used)
-        env->args_used[i] = true;
-    }
-  } else if (isdigit((u8)what)) {
-    u64 n = strtoull(t->text + 1, NULL, 10);
-    if (n < 1 || n > env->nargs) {
-      pp_error(pp, t, "command line argument out of range");
-      return true;
-    }
-    if (env->args_used)
-      env->args_used[n - 1] = true;
-    struct token s = string_token(t, env->args[n - 1]);
-    if (sigil == '@')
-      push(env->a, &out, &s);
-    else
-      lex_argument(pp, env->args[n - 1], &out);
-  } else {
-    return false;
-  }
-  push_input(pp, &out, NULL, NULL, NULL);
-  return true;
-}
-
-/* ---- macros ------------------------------------------------------------------------ */
-
-static bool expanded(struct pp *pp, struct token *t);
-
-/* Reads raw tokens up to the "%)" that matches an already read "%(". */
-static bool read_body(struct pp *pp, struct tokens *out, const struct token *open)
-{
-  struct token t;
-  for (u32 depth = 1; next_raw(pp, &t);) {
-    if (t.kind == TOK_EOF) {
-      pp_error(pp, open, "incomplete macro definition or condition: no matching '%)'");
-      return false;
-    }
-    if (is_op(&t, "%("))
-      depth++;
-    else if (is_op(&t, "%)") && --depth == 0)
-      return true;
-    push(pp->env->a, out, &t);
-  }
-  return false;
-}
-
-/* define := "@define" NAME [ "(" NAME { "," NAME } ")" ] "%(" tokens "%)" */
-static bool define_macro(struct pp *pp)
-{
-  struct token t;
-  struct macro *m = NEW(pp->env->a, struct macro);
-  if (!next_raw(pp, &t))
-    return false;
-  if (t.kind != TOK_IDENT && t.kind != TOK_KEYWORD) {
-    pp_error(pp, &t, "expected identifier");
-    return false;
-  }
-  m->name = t.text;
-  m->loc = t.loc;
-  if (!next_raw(pp, &t))
-    return false;
-  if (is_op(&t, "(")) {
-    do {
-      if (!next_raw(pp, &t))
-        return false;
-      if (is_op(&t, ")") && !m->params.n)
-        break;
-      if (t.kind != TOK_IDENT && t.kind != TOK_KEYWORD) {
-        pp_error(pp, &t, "expected identifier");
-        return false;
-      }
-      vec_push(pp->env->a, &m->params, t.text);
-      if (!next_raw(pp, &t))
-        return false;
-    } while (is_op(&t, ","));
-    if (!is_op(&t, ")")) {
-      pp_error(pp, &t, "expected ',' or ')'");
-      return false;
-    }
-    if (!next_raw(pp, &t))
-      return false;
-  }
-  if (!is_op(&t, "%(")) {
-    pp_error(pp, &t, "expected '%('");
-    return false;
-  }
-  if (!read_body(pp, &m->body, &t))
-    return false;
-  if (strmap_get(&pp->macros, m->name)) {
-    pp_error(pp, &t, arena_printf(pp->env->a, "attempt to redefine macro '@%s'", m->name));
-    return false;
-  }
-  strmap_put(&pp->macros, m->name, m);
-  return true;
-}
-
-/* Arguments of a macro call: expanded where they stand. */
-static struct tokens *macro_arguments(struct pp *pp, const struct macro *m,
-                                      const struct token *call)
-{
-  struct tokens *args = NEW_ARRAY(pp->env->a, struct tokens, m->params.n + 1);
-  struct token t;
-  u32 n = 0, depth = 0;
-  if (!next_raw(pp, &t))
-    return NULL;
-  if (!is_op(&t, "(")) {
-    pp_error(pp, &t, arena_printf(pp->env->a, "expected '(' in invocation of macro '@%s' taking "
-                                  "%u parameters", m->name, m->params.n));
-    return NULL;
-  }
-  for (;;) {
-    if (!expanded(pp, &t))
-      return NULL;
-    if (t.kind == TOK_EOF) {
-      pp_error(pp, call, "could not find end of macro invocation");
-      return NULL;
-    }
-    if (depth == 0 && (is_op(&t, ",") || is_op(&t, ")"))) {
-      bool end = is_op(&t, ")");
-      if (++n > m->params.n || (end && n < m->params.n)) {
-        pp_error(pp, call, arena_printf(pp->env->a, "wrong number of arguments for macro '@%s' "
-                                        "(expected %u)", m->name, m->params.n));
-        return NULL;
-      }
-      if (end)
-        return args;
-      continue;
-    }
-    if (is_op(&t, "(") || is_op(&t, "[") || is_op(&t, "{"))
-      depth++;
-    else if (is_op(&t, ")") || is_op(&t, "]") || is_op(&t, "}"))
-      depth -= depth > 0;
-    if (n < m->params.n)
-      push(pp->env->a, &args[n], &t);
-  }
-}
-
-/* A parameter inside a macro's body, or a macro: pushes what it stands for. */
-static bool macro_call(struct pp *pp, const struct token *t)
-{
-  const char *name = t->text + 1;
-  for (struct input *in = pp->in; in; in = in->up) {
-    if (!in->macro)
-      continue;
-    for (u32 k = 0; k < in->macro->params.n; k++)
-      if (!strcmp(in->macro->params.v[k], name)) {
-        push_input(pp, &in->args[k], NULL, NULL, NULL);
-        return true;
-      }
-    break;
-  }
-  struct macro *m = strmap_get(&pp->macros, name);
-  if (!m && pp->env->macros)
-    m = strmap_get(pp->env->macros, name);
-  if (!m)
-    return false;
-  if (pp->depth > MAX_MACRO_DEPTH) {
-    pp_error(pp, t, "macro invocation nested too deeply: recursive macro?");
-    return true;
-  }
-  struct tokens *args = NULL;
-  if (m->params.n && !(args = macro_arguments(pp, m, t)))
-    return true;
-  struct loc *call = NEW(pp->env->a, struct loc);
-  *call = t->loc;
-  push_input(pp, &m->body, m, args, call);
-  return true;
-}
-
-/* ---- conditions --------------------------------------------------------------------- */
-
-/* Compares dotted versions as numbers part by part. */
-static int compare_versions(const char *a, const char *b)
-{
-  while (*a || *b) {
-    while (*a && !isalnum((u8)*a))
-      a++;
-    while (*b && !isalnum((u8)*b))
-      b++;
-    if (isdigit((u8)*a) && isdigit((u8)*b)) {
-      u64 x = strtoull(a, (char **)&a, 10), y = strtoull(b, (char **)&b, 10);
-      if (x != y)
-        return x < y ? -1 : 1;
-    } else {
-      if (*a != *b)
-        return (u8)*a < (u8)*b ? -1 : 1;
-      a += *a != 0;
-      b += *b != 0;
-    }
-  }
-  return 0;
-}
-
-static bool holds(const char *op, int cmp)
-{
-  return !strcmp(op, "==")   ? cmp == 0
-         : !strcmp(op, "!=") ? cmp != 0
-         : !strcmp(op, "<")  ? cmp < 0
-         : !strcmp(op, "<=") ? cmp <= 0
-         : !strcmp(op, ">")  ? cmp > 0
-                             : cmp >= 0;
-}
-
-static bool is_comparison(const struct token *t)
-{
-  static const char *const ops[] = {"==", "!=", "<", "<=", ">", ">="};
-  for (u32 i = 0; i < ARRAY_SIZE(ops); i++)
-    if (is_op(t, ops[i]))
-      return true;
-  return false;
-}
-
-static bool string_test(const char *op, const char *value, const char *pattern)
-{
-  if (!strcmp(op, "==") || !strcmp(op, "!="))
-    return (fnmatch(pattern, value, 0) == 0) == (op[0] == '=');
-  return holds(op, strcmp(value, pattern));
-}
-
-/* test := term comparison term */
-static bool condition_test(struct pp *pp, const struct token *l, bool *value)
-{
-  struct parse_env *env = pp->env;
-  struct token op, r;
-  if (!expanded(pp, &op) || !expanded(pp, &r))
-    return false;
-  if (!is_comparison(&op)) {
-    pp_error(pp, &op, "expected comparison operator");
-    return false;
-  }
-  if (l->kind == TOK_NUMBER && r.kind == TOK_NUMBER) {
-    *value = holds(op.text, l->num < r.num ? -1 : l->num > r.num);
-    return true;
-  }
-  if (l->kind == TOK_STRING && r.kind == TOK_STRING) {
-    *value = string_test(op.text, l->text, r.text);
-    return true;
-  }
-  if (l->kind != TOK_IDENT) {
-    pp_error(pp, l, "expected identifier, number or string in condition");
-    return false;
-  }
-  bool eq = !strcmp(op.text, "==") || !strcmp(op.text, "!=");
-  bool version = true;
-  const char *v = NULL;
-  char *kernel_v = arena_strdup(env->a, env->kernel_vr ? env->kernel_vr : "");
-  kernel_v[strcspn(kernel_v, "-+ ")] = 0;
-  if (!strcmp(l->text, "kernel_v"))
-    v = kernel_v;
-  else if (!strcmp(l->text, "kernel_vr"))
-    v = env->kernel_vr ? env->kernel_vr : "";
-  else if (!strcmp(l->text, "systemtap_v"))
-    v = env->compat;
-  else
-    version = false;
-  if (version) {
-    if (r.kind != TOK_STRING) {
-      pp_error(pp, &r, "expected string literal");
-      return false;
-    }
-    bool wild = eq && strpbrk(r.text, "*?[");
-    *value = wild ? string_test(op.text, v, r.text) : holds(op.text, compare_versions(v, r.text));
-    return true;
-  }
-  if (!strcmp(l->text, "guru_mode")) {
-    if (r.kind != TOK_NUMBER) {
-      pp_error(pp, &r, "expected number");
-      return false;
-    }
-    *value = holds(op.text, env->guru_mode < r.num ? -1 : env->guru_mode > r.num);
-    return true;
-  }
-  if (!strcmp(l->text, "arch"))
-    v = env->arch;
-  else if (!strcmp(l->text, "runtime"))
-    v = env->runtime;
-  else if (!strcmp(l->text, "systemtap_privilege"))
-    v = env->privilege ? env->privilege : "stapdev";
-  else if (!strncmp(l->text, "CONFIG_", 7)) {
-    v = env->config ? env->config(env->config_arg, l->text) : NULL;
-    if (r.kind == TOK_NUMBER) {
-      s64 n = v ? strtoll(v, NULL, 0) : 0;
-      *value = v && holds(op.text, n < r.num ? -1 : n > r.num);
-      return true;
-    }
-    v = v ? v : "";
-  }
-  if (!v) {
-    pp_error(pp, l, "expected 'arch' or 'kernel_v' or 'kernel_vr' or 'runtime' or 'systemtap_v' "
-                    "or 'systemtap_privilege' or 'guru_mode' or 'CONFIG_...' or comparison "
-                    "between strings or integers");
-    return false;
-  }
-  if (r.kind != TOK_STRING) {
-    pp_error(pp, &r, "expected string literal");
-    return false;
-  }
-  *value = string_test(op.text, v, r.text);
-  return true;
-}
-
-/* condition := conjunction { "||" conjunction };  conjunction := primary { "&&" primary } */
-static bool condition(struct pp *pp, struct token *t, bool *value, u32 depth);
-
-static bool condition_primary(struct pp *pp, struct token *t, bool *value, u32 depth)
-{
-  if (depth > MAX_MACRO_DEPTH) {
-    pp_error(pp, t, "condition nested too deeply");
-    return false;
-  }
-  if (is_op(t, "(")) {
-    if (!expanded(pp, t) || !condition(pp, t, value, depth + 1))
-      return false;
-    if (!is_op(t, ")")) {
-      pp_error(pp, t, "expected ')'");
-      return false;
-    }
-    return expanded(pp, t);
-  }
-  if (is_op(t, "!")) {
-    if (!expanded(pp, t) || !condition_primary(pp, t, value, depth + 1))
-      return false;
-    *value = !*value;
-    return true;
-  }
-  struct token l = *t;
-  return condition_test(pp, &l, value) && expanded(pp, t);
-}
-
-static bool condition_and(struct pp *pp, struct token *t, bool *value, u32 depth)
-{
-  if (!condition_primary(pp, t, value, depth))
-    return false;
-  while (is_op(t, "&&")) {
-    bool more;
-    if (!expanded(pp, t) || !condition_primary(pp, t, &more, depth))
-      return false;
-    *value &= more;
-  }
-  return true;
-}
-
-static bool condition(struct pp *pp, struct token *t, bool *value, u32 depth)
-{
-  if (!condition_and(pp, t, value, depth))
-    return false;
-  while (is_op(t, "||")) {
-    bool more;
-    if (!expanded(pp, t) || !condition_and(pp, t, &more, depth))
-      return false;
-    *value |= more;
-  }
-  return true;
-}
-
-/* "%(" condition "%?" tokens [ "%:" tokens ] "%)": pushes the branch that holds. */
-static bool conditional(struct pp *pp, const struct token *open)
-{
-  struct token t;
-  bool value = false;
-  if (!expanded(pp, &t) || !condition(pp, &t, &value, 0))
-    return false;
-  if (!is_op(&t, "%?")) {
-    pp_error(pp, &t, "expected '%?' marker for conditional");
-    return false;
-  }
-  struct tokens branch[2] = {0};
-  u32 which = 0, depth = 0;
-  for (;;) {
-    if (!next_raw(pp, &t))
-      return false;
-    if (t.kind == TOK_EOF) {
-      pp_error(pp, open, "incomplete conditional: missing '%)'");
-      return false;
-    }
-    if (is_op(&t, "%("))
-      depth++;
-    else if (is_op(&t, "%)") && depth-- == 0)
-      break;
-    else if (is_op(&t, "%:") && depth == 0) {
-      which = 1;
-      continue;
-    }
-    push(pp->env->a, &branch[which], &t);
-  }
-  /* The branch keeps the parameters of the macro that it stands in. */
-  struct tokens *b = &branch[value ? 0 : 1];
-  struct input *in = pp->in;
-  while (in && !in->macro)
-    in = in->up;
-  push_input(pp, b, in ? in->macro : NULL, in ? in->args : NULL, NULL);
-  return true;
-}
-
-/* Next token after expansion. */
-static bool expanded(struct pp *pp, struct token *t)
-{
-  for (;;) {
-    if (pp->failed || !next_raw(pp, t))
-      return false;
-    if (is_op(t, "%(")) {
-      if (!conditional(pp, t))
-        return false;
-      continue;
-    }
-    if (t->kind == TOK_AT && !strcmp(t->text, "@define")) {
-      if (!define_macro(pp))
-        return false;
-      continue;
-    }
-    if (t->kind == TOK_AT && macro_call(pp, t))
-      continue;
-    if (script_argument(pp, t))
-      continue;
-    return !pp->failed;
-  }
-}
-
-static void pp_init(struct pp *pp, struct parse_env *env, struct src_file *src)
-{
-  *pp = (struct pp){.env = env,
-                    .lex = {.env = env, .src = src, .p = src->text, .end = src->text + src->len,
-                            .line = 1, .line_start = src->text}};
-  strmap_init(&pp->macros, env->a);
-  if (src->len > 1 && src->text[0] == '#' && src->text[1] == '!')
-    while (pp->lex.p < pp->lex.end && *pp->lex.p != '\n')
-      pp->lex.p++;
-}
-
-bool lex_file(struct parse_env *env, struct src_file *src, struct tokens *out)
-{
-  struct pp pp;
-  struct token t;
-  pp_init(&pp, env, src);
-  do {
-    if (!expanded(&pp, &t))
-      return false;
-    push(env->a, out, &t);
-    if (out->n > MAX_TOKENS) {
-      lex_error(env, &t, "script too large");
-      return false;
-    }
-  } while (t.kind != TOK_EOF);
-  return true;
-}
-
-int parse_macro_library(struct parse_env *env, struct src_file *src)
-{
-  struct pp pp;
-  struct token t;
-  pp_init(&pp, env, src);
-  if (!expanded(&pp, &t))
-    return -1;
-  if (t.kind != TOK_EOF) {
-    lex_error(env, &t, "expected '@define' in macro library");
-    return -1;
-  }
-  for (u32 i = 0; i < pp.macros.n; i++)
-    if (!strmap_get(env->macros, pp.macros.keys[i]))
-      strmap_put(env->macros, pp.macros.keys[i], pp.macros.vals[i]);
-  return 0;
 }

@@ -100,7 +100,6 @@ struct expr *new_expr(struct parser *p, enum expr_kind kind, const struct token 
   return expr_new(p->a, kind, &t->loc);
 }
 
-
 /* Adjacent literals are one string. */
 void string_literal(struct parser *p, const char **s, u32 *len)
 {
@@ -138,12 +137,13 @@ bool embedded_allowed(struct parser *p)
   return p->env->guru_mode || p->src->is_tapset;
 }
 
-/* ---- probe points ------------------------------------------------------------------------------- */
+/* ---- probe points -------------------------------------------------------------------------------
+ */
 
 static bool point_char(const struct token *t)
 {
-  return t->kind == TOK_IDENT || t->kind == TOK_KEYWORD || t->kind == TOK_NUMBER ||
-         is_op(t, "*") || is_op(t, "**");
+  return t->kind == TOK_IDENT || t->kind == TOK_KEYWORD || t->kind == TOK_NUMBER || is_op(t, "*") ||
+         is_op(t, "**");
 }
 
 typedef struct {
@@ -282,7 +282,8 @@ static void points(struct parser *p, point_list *out)
   while (op(p, ","));
 }
 
-/* ---- declarations -------------------------------------------------------------------------------- */
+/* ---- declarations
+ * -------------------------------------------------------------------------------- */
 
 /* probe := ["private"] "probe" points ( block | "=" points block ["," block] | "+=" points block ) */
 static void probe_decl(struct parser *p, bool private_)
@@ -361,7 +362,10 @@ static void func_decl(struct parser *p, bool private_)
   take(p);
   if (op(p, ":")) {
     d->has_priority = true;
+    struct token *n = cur(p);
     d->priority = literal_number(p);
+    if (d->priority <= 0)
+      fail_at(p, n, "specified priority must be > 0");
   }
   if (cur(p)->kind == TOK_EMBED) {
     if (!embedded_allowed(p))
@@ -376,7 +380,8 @@ static void func_decl(struct parser *p, bool private_)
   vec_push(p->a, &p->file->funcs, d);
 }
 
-/* global := ( "global" | "private" ["global"] ) name ["%"] ["[" size "]"] ["=" literal] { "," … } [";"] */
+/* global := ( "global" | "private" ["global"] ) name ["%"] ["[" size "]"] ["=" literal] { "," … }
+ * [";"] */
 static void global_decl(struct parser *p, bool private_)
 {
   word(p, "global");
@@ -440,8 +445,9 @@ static void declaration(struct parser *p)
   else if (is_word(cur(p), "global") || (private_ && cur(p)->kind == TOK_IDENT))
     global_decl(p, private_);
   else
-    fail_at(p, cur(p), private_ ? "expected 'function' or identifier"
-                                : "expected 'probe', 'global', 'private', 'function', or '%{'");
+    fail_at(p, cur(p),
+            private_ ? "expected 'function' or identifier"
+                     : "expected 'probe', 'global', 'private', 'function', or '%{'");
 }
 
 /* Skips to the next declaration that starts a line of thought: its keyword outside braces. */
@@ -456,7 +462,9 @@ static void resync(struct parser *p, u32 from)
 
 static void parser_init(struct parser *p, struct parse_env *env, struct src_file *src)
 {
-  *p = (struct parser){.env = env, .a = env->a, .src = src,
+  *p = (struct parser){.env = env,
+                       .a = env->a,
+                       .src = src,
                        .max_depth = env->max_depth ? env->max_depth : MAX_DEPTH};
 }
 
@@ -481,7 +489,7 @@ struct ast_file *parse_file(struct parse_env *env, struct src_file *src)
   }
   if (!errors && !p->file->probes.n && !p->file->funcs.n && !p->file->globals.n &&
       !p->file->aliases.n && !p->file->embeds.n && !src->is_tapset) {
-    diag_msg(env->diag, DIAG_PARSE_ERROR, "%s", "file is empty");
+    fprintf(env->diag->out, "Input file '%s' is empty after preprocessing.\n", src->name);
     return NULL;
   }
   return errors ? NULL : p->file;

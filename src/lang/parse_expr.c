@@ -263,8 +263,6 @@ static struct expr *comparison(struct parser *p)
       struct expr *m = new_expr(p, E_MATCH, t);
       m->op = t->text[0] == '=' ? OP_MATCH : OP_NOMATCH;
       m->a = e;
-      if (cur(p)->kind != TOK_STRING)
-        fail_at(p, cur(p), "expected string literal as right operand of regex match");
       m->b = new_expr(p, E_STR, cur(p));
       string_literal(p, &m->b->str, &m->b->len);
       e = m;
@@ -317,10 +315,9 @@ static bool assign_op(const struct token *t, enum op *o)
   static const struct {
     const char *text;
     enum op op;
-  } ops[] = {{"=", OP_NONE},  {"<<<", OP_STATADD}, {"+=", OP_ADD}, {"-=", OP_SUB}, {"*=", OP_MUL},
-             {"/=", OP_DIV},  {"%=", OP_MOD},      {"<<=", OP_SHL}, {">>=", OP_SHR},
-{"&=", OP_AND},    {"^=", OP_XOR}, {"|=", OP_OR},
-             {".=", OP_CONCAT}};
+  } ops[] = {{"=", OP_NONE}, {"<<<", OP_STATADD}, {"+=", OP_ADD},   {"-=", OP_SUB},  {"*=", OP_MUL},
+             {"/=", OP_DIV}, {"%=", OP_MOD},      {"<<=", OP_SHL},  {">>=", OP_SHR}, {"&=", OP_AND},
+             {"^=", OP_XOR}, {"|=", OP_OR},       {".=", OP_CONCAT}};
   for (u32 i = 0; i < ARRAY_SIZE(ops); i++)
     if (is_op(t, ops[i].text)) {
       *o = ops[i].op;
@@ -362,4 +359,3 @@ struct expr *parenthesized(struct parser *p)
   want_op(p, ")");
   return e;
 }
-

@@ -9,8 +9,8 @@ static void add_literal(struct parser *p, struct print_expr *pe, struct strbuf *
 {
   if (!b->n)
     return;
-  struct fmt_piece piece = {.conv = CONV_LITERAL, .text = arena_strndup(p->a, b->s, b->n),
-                            .len = (u32)b->n};
+  struct fmt_piece piece = {
+      .conv = CONV_LITERAL, .text = arena_strndup(p->a, b->s, b->n), .len = (u32)b->n};
   vec_push(p->a, &pe->fmt, piece);
   sb_reset(b);
 }
@@ -73,8 +73,9 @@ static void parse_format(struct parser *p, struct token *t, const char *s, struc
     s += *s == 'l';
     if (!*s || !conversion(*s, &f.conv)) {
       sb_free(&b);
-      fail_at(p, t, *s ? "invalid or missing conversion specifier"
-                       : "trailing incomplete print format conversion");
+      fail_at(p, t,
+              *s ? "invalid or missing conversion specifier"
+                 : "trailing incomplete print format conversion");
     }
     s++;
     if (f.conv == CONV_B)

@@ -3,8 +3,8 @@
 
 static struct stmt *statement(struct parser *p);
 
-
-/* ---- statements ------------------------------------------------------------------------------- */
+/* ---- statements -------------------------------------------------------------------------------
+ */
 
 static struct stmt *new_stmt(struct parser *p, enum stmt_kind kind, const struct token *t)
 {
@@ -231,4 +231,3 @@ static struct stmt *statement(struct parser *p)
     op(p, ";");
   return s;
 }
-

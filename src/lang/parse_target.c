@@ -119,8 +119,8 @@ struct expr *target_op(struct parser *p)
     if (!is_at(cur(p), ops[i].name))
       continue;
     if (ops[i].guru && !embedded_allowed(p))
-      fail_at(p, cur(p), arena_printf(p->a, "using %s operator not permitted; need stap -g",
-                                      ops[i].name));
+      fail_at(p, cur(p),
+              arena_printf(p->a, "using %s operator not permitted; need stap -g", ops[i].name));
     struct expr *e = new_target(p, ops[i].kind, take(p));
     want_op(p, "(");
     for (const char *k = ops[i].args; *k; k++) {
@@ -169,7 +169,8 @@ enum stat_op stat_op_of(const struct token *t)
   return STAT_NONE;
 }
 
-/* histogram := "@hist_log" "(" value ")" | "@hist_linear" "(" value "," low "," high "," step ")" */
+/* histogram := "@hist_log" "(" value ")" | "@hist_linear" "(" value "," low "," high "," step ")"
+ */
 struct expr *histogram(struct parser *p)
 {
   bool log = is_at(cur(p), "@hist_log");
@@ -221,4 +222,3 @@ struct expr *stat_call(struct parser *p)
   want_op(p, ")");
   return e;
 }
-

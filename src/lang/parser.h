@@ -1,6 +1,6 @@
 /* What the parser's files share: its state, and the productions that one file has and others need.
- * parse.c has declarations, parse_stmt.c statements, parse_expr.c expressions, parse_target.c the @ operators and
- * $ variables, parse_print.c the print family.  */
+ * parse.c has declarations, parse_stmt.c statements, parse_expr.c expressions, parse_target.c the @
+ * operators and $ variables, parse_print.c the print family.  */
 #ifndef STAP_LANG_PARSER_H
 #define STAP_LANG_PARSER_H
 

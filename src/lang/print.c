@@ -227,8 +227,8 @@ static const char *sort_text(const struct foreach_stmt *f, u32 col)
 
 static void print_foreach(struct strbuf *b, const struct foreach_stmt *f)
 {
-  static const char *const stat[] = {" @count ", " @sum ", " @min ", " @max ", " @avg ",
-                                     " @variance ", ""};
+  static const char *const stat[] = {" @count ", " @sum ",      " @min ", " @max ",
+                                     " @avg ",   " @variance ", ""};
   sb_puts(b, "foreach (");
   if (f->value)
     sb_printf(b, "%s = ", f->value->name);

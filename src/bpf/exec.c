@@ -9,6 +9,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/membarrier.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -24,7 +25,8 @@
 enum {
   DISPATCH_FROM = 3,     /* so many handlers of one tracepoint side by side are no slower */
   READ_BATCH = 1 << 16,  /* records per drain */
-  BUSY_POLL_MS = 1       /* a record is being written: it will be there soon */
+  BUSY_POLL_MS = 1,      /* a record is being written: it will be there soon */
+  NAP_MS = 1             /* between reads of a steady flow */
 };
 
 struct exec {
@@ -35,6 +37,7 @@ struct exec {
   struct ring data, ctl;
   size_t state_bytes;
   int epoll_fd, wake_fd, stats_fd;
+  bool flowing;          /* the last read found records */
   VEC(int) links;        /* attachments */
   struct bpf_unit **unit_of; /* by probe id */
   struct bpf_dispatch dispatch[2];
@@ -217,12 +220,26 @@ static u32 read_rings(struct exec *e)
   return n + ring_read(&e->data, READ_BATCH, take_record, e->s);
 }
 
+/* Waking a sleeper costs a handler far more than its record.  So while records keep coming we don't
+ * sleep but look again after a moment, in which only the session can wake us.  */
+static u32 nap(struct exec *e)
+{
+  struct pollfd fd = {.fd = e->wake_fd, .events = POLLIN};
+  u64 count;
+  if (poll(&fd, 1, NAP_MS) > 0 && read(e->wake_fd, &count, sizeof(count)) < 0)
+    return 0;
+  return read_rings(e);
+}
+
 /* Handlers wake us only when reader_sleeps says so.  What was reserved before they could see it is
  * pending here, so either they or we notice.  */
 static int drain(struct executor *x, int timeout_ms)
 {
   struct exec *e = priv(x);
   u32 n = read_rings(e);
+  if (!n && timeout_ms > 0 && e->flowing)
+    n = nap(e);
+  e->flowing = n;
   if (n || timeout_ms <= 0)
     return (int)n;
   struct epoll_event ev[3];

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- values and blocks -------------------------------------------------------------------- */
+/* ---- values and blocks ---------------------------------------------------------------------- */
 
 struct ir_val irb_val_str(const char *s)
 {
@@ -116,8 +116,7 @@ u32 irb_error_new(struct build *b, const char *text, const struct expr *x)
   return irb_error_at(b, text, what, token, &x->loc);
 }
 
-/* ---- globals ----------------------------------------------------------------------------------
- */
+/* ---- globals -------------------------------------------------------------------------------- */
 
 static void build_global(struct build *b, struct sym_global *s)
 {
@@ -148,8 +147,7 @@ static void build_global(struct build *b, struct sym_global *s)
   vec_push(b->a, &b->m->globals, g);
 }
 
-/* ---- blocks without a way in ------------------------------------------------------------------
- */
+/* ---- blocks without a way in ---------------------------------------------------------------- */
 
 static void reach(struct ir_fn *f, bool *seen)
 {
@@ -224,7 +222,7 @@ static void fn_finish(struct build *b)
   free(old);
 }
 
-/* ---- functions and handlers ------------------------------------------------------------------ */
+/* ---- functions and handlers ----------------------------------------------------------------- */
 
 static struct ir_fn *fn_new(struct build *b, const char *name, enum ir_type result_type)
 {
@@ -344,8 +342,7 @@ static void build_probe(struct build *b, struct probe_inst *pi)
     p->cond = build_cond(b, pi);
 }
 
-/* ---- recursion
- * ----------------------------------------------------------------------------------- */
+/* ---- recursion ------------------------------------------------------------------------------ */
 
 static void calls(struct ir_fn *f, bool *seen)
 {
@@ -369,8 +366,7 @@ static void mark_recursive(struct ir_module *m)
   }
 }
 
-/* ---- what a probe's condition reads, functions that it calls included
- * ------------------------------ */
+/* ---- what a probe's condition reads, functions that it calls included ----------------------- */
 
 struct cond_walk {
   struct ir_lockset *set;
@@ -415,8 +411,7 @@ static void cond_globals(struct build *b, struct ir_probe *p)
   p->cond_globals = w.set;
 }
 
-/* ---- the module
- * ------------------------------------------------------------------------------------ */
+/* ---- the module ----------------------------------------------------------------------------- */
 
 static bool groups_visit(struct expr **px, void *arg)
 {

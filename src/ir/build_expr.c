@@ -6,8 +6,7 @@
 #include "runtime/format.h"
 #include "runtime/regex.h"
 
-/* ---- operands that stay what they are ----------------------------------------------------------
- */
+/* ---- operands that stay what they are ------------------------------------------------------- */
 
 struct assigned {
   u32 reg;
@@ -63,8 +62,7 @@ void irb_effect(struct build *b, const struct expr *x)
   irb_expr(b, x, DST_UNUSED);
 }
 
-/* ---- variables ----------------------------------------------------------------------------------
- */
+/* ---- variables ------------------------------------------------------------------------------ */
 
 /* The keys of a[…] and then more values. */
 struct operands {
@@ -99,8 +97,8 @@ static void overflows(struct build *b, struct ir_ins *ins, const struct expr *va
   if (!(ir_ops[ins->op].flags & BI_FAIL))
     return;
   s64 size = var->global->decl->maxsize;
-  const char *limit = size ? arena_printf(b->a, "size limit (%lld)", (long long)size)
-                           : "MAXMAPENTRIES";
+  const char *limit =
+      size ? arena_printf(b->a, "size limit (%lld)", (long long)size) : "MAXMAPENTRIES";
   ins->err = irb_error_new(b, arena_printf(b->a, "Array overflow, check %s", limit), var);
 }
 
@@ -119,8 +117,7 @@ void irb_store(struct build *b, const struct expr *var, struct ir_val v)
     EMIT(b, IR_GSET, v)->global = var->global->ir;
 }
 
-/* ---- histograms
- * ---------------------------------------------------------------------------------- */
+/* ---- histograms ----------------------------------------------------------------------------- */
 
 u32 irb_hist_index(const struct ir_global *g, const struct hist *h)
 {
@@ -191,8 +188,7 @@ static struct ir_val stat_op(struct build *b, const struct expr *x, u32 dst)
   return irb_result(b, ins, IR_INT, dst);
 }
 
-/* ---- membership
- * ------------------------------------------------------------------------------------ */
+/* ---- membership ----------------------------------------------------------------------------- */
 
 static struct ir_val in_array(struct build *b, const struct expr *x, u32 dst)
 {
@@ -212,8 +208,7 @@ static struct ir_val in_array(struct build *b, const struct expr *x, u32 dst)
   return irb_result(b, ins, IR_INT, dst);
 }
 
-/* ---- operators
- * --------------------------------------------------------------------------------------- */
+/* ---- operators ------------------------------------------------------------------------------ */
 
 static const enum ir_op int_ops[OP_LAST] = {
     [OP_ADD] = IR_ADD, [OP_SUB] = IR_SUB,   [OP_MUL] = IR_MUL, [OP_DIV] = IR_DIV, [OP_MOD] = IR_MOD,
@@ -326,8 +321,7 @@ static struct ir_val match(struct build *b, const struct expr *x, u32 dst)
   return irb_result(b, EMIT(b, IR_EQ, v, val_int(0)), IR_INT, dst);
 }
 
-/* ---- assignment
- * ---------------------------------------------------------------------------------------- */
+/* ---- assignment ----------------------------------------------------------------------------- */
 
 /* Whether a read-modify-write instruction exists for the update. */
 static bool has_rmw(enum op op)
@@ -441,9 +435,7 @@ static struct ir_val incdec(struct build *b, const struct expr *x, u32 dst)
   return irb_result(b, ins, IR_INT, dst);
 }
 
-/* ---- calls
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- calls ---------------------------------------------------------------------------------- */
 
 static struct ir_val call(struct build *b, const struct expr *x, u32 dst)
 {
@@ -511,8 +503,7 @@ static struct ir_val builtin(struct build *b, const struct expr *x, u32 dst)
   return irb_result(b, ins, x->builtin->result == 'S' ? IR_STR : IR_INT, dst);
 }
 
-/* ---- all of them
- * --------------------------------------------------------------------------------------------- */
+/* ---- all of them ---------------------------------------------------------------------------- */
 
 struct ir_val irb_expr(struct build *b, const struct expr *x, u32 dst)
 {

@@ -79,8 +79,7 @@ static void plain_loop(struct build *b, const struct stmt *s, const char *word)
   loop_leave(b, &ctx);
 }
 
-/* ---- foreach ------------------------------------------------------------------------------------
- */
+/* ---- foreach -------------------------------------------------------------------------------- */
 
 static struct ir_iter *iter_new(struct build *b, const struct foreach_stmt *f)
 {
@@ -160,6 +159,11 @@ static void foreach_array(struct build *b, const struct stmt *s)
   iter_end(b, it);
 }
 
+static void hist_more(struct build *b, u32 bucket, struct ir_val n, u32 yes, u32 no)
+{
+  irb_end_br(b, irb_result(b, EMIT(b, IR_LT, val_reg(bucket), n), IR_INT, DST_ANY), yes, no);
+}
+
 /* foreach (v = [bucket] in @hist_…(s)): counts through the buckets. */
 static void foreach_hist(struct build *b, const struct stmt *s)
 {
@@ -178,12 +182,13 @@ static void foreach_hist(struct build *b, const struct stmt *s)
   if (f->limit)
     most = irb_result(b, EMIT(b, IR_MOV, most), IR_INT, DST_ANY);
   loop_enter(b, &ctx, NULL);
-  u32 header = ctx.on_continue, body = irb_block_new(b), inside = irb_block_new(b);
-  irb_end_br(b, irb_result(b, EMIT(b, IR_LT, val_reg(bucket), limit), IR_INT, DST_ANY), inside,
-             ctx.on_break);
-  irb_block_start(b, inside);
-  irb_end_br(b, irb_result(b, EMIT(b, IR_LT, val_reg(bucket), most), IR_INT, DST_ANY), body,
-             ctx.on_break);
+  u32 header = ctx.on_continue, body = irb_block_new(b);
+  hist_more(b, bucket, limit, body, ctx.on_break);
+  if (f->limit) {
+    irb_block_start(b, body);
+    body = irb_block_new(b);
+    hist_more(b, bucket, most, body, ctx.on_break);
+  }
   irb_block_start(b, body);
   count_keyword(b, s, "foreach");
   irb_store(b, f->keys.v[0], val_reg(bucket));
@@ -203,8 +208,7 @@ static void foreach_hist(struct build *b, const struct stmt *s)
   loop_leave(b, &ctx);
 }
 
-/* ---- leaving
- * ----------------------------------------------------------------------------------------- */
+/* ---- leaving -------------------------------------------------------------------------------- */
 
 /* Ends the foreach loops that are left on the way out of the body. */
 static void leave_loops(struct build *b)
@@ -245,8 +249,7 @@ static void next_stmt(struct build *b, const struct stmt *s)
     irb_end_jmp(b, b->on_next);
 }
 
-/* ---- the rest
- * -------------------------------------------------------------------------------------------- */
+/* ---- the rest ------------------------------------------------------------------------------- */
 
 static void if_stmt(struct build *b, const struct stmt *s)
 {

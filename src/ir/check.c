@@ -30,7 +30,7 @@ static bool fail(const struct check *c, const char *fmt, ...)
   return false;
 }
 
-/* ---- operands ------------------------------------------------------------------------------ */
+/* ---- operands ------------------------------------------------------------------------------- */
 
 static bool val_is(const struct check *c, const struct ir_val *v, enum ir_type *type)
 {
@@ -99,7 +99,7 @@ static enum ir_type of(enum type t)
   return t == TY_STRING ? IR_STR : t == TY_LONG ? IR_INT : IR_VOID;
 }
 
-/* ---- globals --------------------------------------------------------------------------------- */
+/* ---- globals -------------------------------------------------------------------------------- */
 
 /* The keys, then so many more operands. */
 static bool keys(const struct check *c, u32 more)
@@ -203,8 +203,7 @@ static bool global_ins(const struct check *c)
   }
 }
 
-/* ---- foreach ------------------------------------------------------------------------------------
- */
+/* ---- foreach -------------------------------------------------------------------------------- */
 
 static bool iter_begin(const struct check *c)
 {
@@ -249,8 +248,7 @@ static bool iter_ins(const struct check *c)
   }
 }
 
-/* ---- other operations
- * ----------------------------------------------------------------------------- */
+/* ---- other operations ----------------------------------------------------------------------- */
 
 static bool call_ins(const struct check *c)
 {
@@ -362,8 +360,7 @@ static bool check_ins(const struct check *c)
   }
 }
 
-/* ---- blocks
- * ------------------------------------------------------------------------------------------ */
+/* ---- blocks --------------------------------------------------------------------------------- */
 
 static bool loop_holds(const struct ir_fn *f, u32 outer, u32 inner)
 {
@@ -448,8 +445,7 @@ static bool check_block(struct check *c)
   return check_handler(c) && check_term(c);
 }
 
-/* ---- paths: reachability and assignment before use
- * ----------------------------------------------------- */
+/* ---- paths: reachability and assignment before use ------------------------------------------ */
 
 struct flow {
   struct check *c;
@@ -559,8 +555,7 @@ static bool check_flow(struct check *c)
   return ok;
 }
 
-/* ---- functions and the module
- * ----------------------------------------------------------------------------- */
+/* ---- functions and the module --------------------------------------------------------------- */
 
 static bool check_loops(const struct check *c)
 {

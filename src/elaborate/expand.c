@@ -4,6 +4,7 @@
 #include "elaborate/state.h"
 
 #include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "elaborate/tapset.h"
@@ -14,11 +15,11 @@ enum { MAX_ALIAS_DEPTH = 64 };
 struct layer {
   struct layer *outer;
   struct probe_decl *alias;
-  struct probe_point *used;  /* the alias's name as matched, and the suffix */
+  struct probe_point *used; /* the alias's name as matched, and the suffix */
 };
 struct expansion {
   struct elab *e;
-  struct probe_decl *decl;   /* NULL: listing */
+  struct probe_decl *decl; /* NULL: listing */
   struct probe_point *origin;
   struct probe_insts *out;
 };
@@ -206,8 +207,8 @@ static void push_body(struct elab *e, struct stmt *block, const struct stmt *bod
     vec_push(e->a, &block->body, stmt_copy(e->a, body));
 }
 
-/* Fills in what the caller of a family's expand() owes to an instance: the outermost alias's body is
- * nearest to the script's own.  */
+/* Fills in what the caller of a family's expand() owes to an instance: the outermost alias's body
+ * is nearest to the script's own.  */
 static void finish(struct expansion *x, struct probe_inst *pi, struct layer *in,
                    struct probe_point *pt)
 {
@@ -240,7 +241,8 @@ static void finish(struct expansion *x, struct probe_inst *pi, struct layer *in,
   }
 }
 
-/* ---- what went wrong -------------------------------------------------------------------------- */
+/* ---- what went wrong --------------------------------------------------------------------------
+ */
 
 static void add_name(struct elab *e, struct strmap *m, const char *name)
 {
@@ -256,7 +258,8 @@ static void add_component(struct elab *e, struct strmap *m, const char *name,
     if (strncmp(name, pt->parts.v[i].name, n) || pt->parts.v[i].name[n])
       return;
     name += n;
-    name += strspn(name, "()");
+    if (*name == '(')
+      name += strcspn(name, ")") + 1;
     if (*name++ != '.')
       return;
   }
@@ -272,6 +275,9 @@ static void siblings(struct elab *e, struct strmap *m, const struct probe_point 
   for (u32 i = 0; !depth && probe_families[i]; i++)
     for (u32 k = 0; probe_families[i]->heads[k]; k++)
       add_name(e, m, probe_families[i]->heads[k]);
+  for (u32 i = 0; probe_families[i]; i++)
+    for (u32 k = 0; probe_families[i]->forms && probe_families[i]->forms[k]; k++)
+      add_component(e, m, probe_families[i]->forms[k], pt, depth);
   for (u32 i = 0; i < e->st->aliases.n; i++)
     for (u32 k = 0; k < e->st->aliases.v[i]->alias_names.n; k++)
       add_component(e, m, dotted(e, e->st->aliases.v[i]->alias_names.v[k]), pt, depth);
@@ -280,10 +286,55 @@ static void siblings(struct elab *e, struct strmap *m, const struct probe_point 
       add_component(e, m, e->tapset->entries.v[i].name, pt, depth);
 }
 
+/* Points of the language that this version can't attach to. */
+static bool report_unsupported(struct elab *e, const struct probe_point *pt)
+{
+  static const char *const points[] = {
+      "kernel.function", "kernel.statement", "kernel.data", "kernel.mark", "module",
+      "process",         "kprobe",           "perf",        "procfs",      "java",
+      "python2",         "python3",          "netfilter",   "input",       "debuginfod",
+  };
+  const char *name = dotted(e, pt);
+  for (u32 i = 0; i < ARRAY_SIZE(points); i++) {
+    size_t n = strlen(points[i]);
+    if (strncmp(name, points[i], n) || (name[n] && name[n] != '.'))
+      continue;
+    const struct point_part *part = &pt->parts.v[strchr(points[i], '.') ? 1 : 0];
+    ERR(e, &part->loc, part->name, "this version of stap can't attach to probes of the kind '%s'",
+        points[i]);
+    return true;
+  }
+  return false;
+}
+
+static int by_text(const void *x, const void *y)
+{
+  return strcmp(*(const char *const *)x, *(const char *const *)y);
+}
+
+/* The point ends where others go on. */
+static bool report_truncated(struct elab *e, const struct probe_point *pt)
+{
+  struct strmap m;
+  struct strbuf b = {0};
+  siblings(e, &m, pt, pt->parts.n);
+  if (!m.n)
+    return false;
+  qsort(m.keys, m.n, sizeof(*m.keys), by_text);
+  for (u32 i = 0; i < m.n; i++)
+    sb_printf(&b, " %s", m.keys[i]);
+  const struct point_part *last = &vec_last(&pt->parts);
+  ERR(e, &last->loc, last->name, "probe point truncated (follow: %s)", b.s);
+  sb_free(&b);
+  return true;
+}
+
 static void report_mismatch(struct elab *e, const struct probe_point *pt)
 {
   struct strmap m;
   u32 depth = 0, good = 0;
+  if (report_unsupported(e, pt) || report_truncated(e, pt))
+    return;
   siblings(e, &m, pt, 0);
   while (good + 1 < pt->parts.n && strmap_get(&m, pt->parts.v[good].name)) {
     struct strmap deeper;
@@ -299,8 +350,8 @@ static void report_mismatch(struct elab *e, const struct probe_point *pt)
     wild |= probe_wildcard(pt->parts.v[i].name);
   const char *near = m.n ? diag_similar(e->a, part->name, m.keys, m.n, 5) : NULL;
   ERR(e, &part->loc, part->name, "probe point mismatch%s%s%s%s",
-      wild ? ": didn't find any wildcard matches" : "", near ? " (similar: " : "",
-      near ? near : "", near ? ")" : "");
+      wild ? ": didn't find any wildcard matches" : "", near ? " (similar: " : "", near ? near : "",
+      near ? ")" : "");
 }
 
 static void report(struct elab *e, const struct probe_point *pt, const char *why,
@@ -318,7 +369,8 @@ static void report(struct elab *e, const struct probe_point *pt, const char *why
     report_mismatch(e, pt);
 }
 
-/* ---- expansion -------------------------------------------------------------------------------- */
+/* ---- expansion --------------------------------------------------------------------------------
+ */
 
 static u32 expand_one(struct expansion *x, struct layer *in, struct probe_point *pt, bool quiet);
 
@@ -369,6 +421,12 @@ static u32 expand_family(struct expansion *x, struct layer *in, struct probe_poi
   e->why_part = NULL;
   if (f->expand(e, p, &got, why) <= 0)
     return 0;
+  enum prog_kind kind = got.v.v[0]->kind;
+  if (x->decl && e->user_runtime && kind != PROG_SESSION && kind != PROG_NEVER) {
+    *why = "this probe needs the kernel, which --runtime=user doesn't have: there are begin, end, "
+           "error and timer probes";
+    return 0;
+  }
   for (u32 i = 0; i < got.v.n; i++) {
     finish(x, got.v.v[i], in, pt);
     vec_push(e->a, &x->out->v, got.v.v[i]);

@@ -93,8 +93,9 @@ static int expand(struct elab *e, struct probe_point *pt, struct probe_insts *ou
     if (probe_match(name->name, row->probe) && is_present(e, row))
       add_instance(e, pt, row, is_return, out);
   }
-  if (out->v.n == before && !probe_wildcard(name->name)) {
-    *why = no_match(e, name->name);
+  if (out->v.n == before) {
+    *why = probe_wildcard(name->name) ? "probe point mismatch: didn't find any wildcard matches"
+                                      : no_match(e, name->name);
     e->why_part = name;
   }
   return (int)(out->v.n - before);
@@ -224,11 +225,9 @@ static struct expr *target(struct elab *e, struct probe_inst *pi, struct expr *x
 }
 
 static const char *const heads[] = {"syscall", "nd_syscall", "dw_syscall", "tp_syscall", NULL};
-static const char *const forms[] = {"syscall.NAME", "syscall.NAME.return", NULL};
 const struct probe_family syscall_family = {
     .name = "syscall",
     .heads = heads,
-    .forms = forms,
     .expand = expand,
     .vars = vars,
     .prologue = prologue,

@@ -40,6 +40,8 @@ static int bad_unit(struct elab *e, struct point_part *part, const char **why)
   *why = near ? arena_printf(e->a, "probe point mismatch (similar: %s)", near)
               : "probe point mismatch (similar: s, ms, us, ns, hz, jiffies)";
   e->why_part = part;
+  if (!strcmp(part->name, "profile"))
+    *why = "this version of stap can't attach to probes of the kind 'timer.profile'";
   return -1;
 }
 

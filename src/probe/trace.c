@@ -57,14 +57,22 @@ static bool system_matches(struct elab *e, const char *pattern, const char *name
   return system ? probe_match(pattern, system) : !target_tracepoint_systems(e->target);
 }
 
+/* A known name in a wrong system is nearest to itself in the right one. */
 static const char *no_match(struct elab *e, const char *system, const char *name)
 {
   const char *const *names;
   u32 n = target_tracepoints(e->target, &names);
   VEC(const char *) near = {0};
+  const char *right =
+      target_tracepoint_proto(e->target, name) ? target_tracepoint_system(e->target, name) : NULL;
+  if (right)
+    return arena_printf(e->a, "no match (similar tracepoints: %s:%s)", right, name);
   for (u32 i = 0; i < n; i++)
     if (system_matches(e, system, names[i]))
       vec_push(e->a, &near, names[i]);
+  bool all = !near.n; /* the system is misspelt too */
+  for (u32 i = 0; all && i < n; i++)
+    vec_push(e->a, &near, names[i]);
   const char *similar = near.n ? diag_similar(e->a, name, near.v, near.n, MAX_SIMILAR) : NULL;
   return similar ? arena_printf(e->a, "no match (similar tracepoints: %s)", similar) : "no match";
 }

@@ -1,5 +1,5 @@
-/* Regular expressions: from the text, POSIX extended syntax with egrep's \w \W \s \S \b \B \< \>, to
- * a program (regex_in.h).  The parser makes a tree; repeated parts of it are emitted as often as
+/* Regular expressions: from the text, POSIX extended syntax with egrep's \w \W \s \S \b \B \< \>,
+ * to a program (regex_in.h).  The parser makes a tree; repeated parts of it are emitted as often as
  * the counts say.  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +11,10 @@ enum { FOREVER = UINT32_MAX, MAX_COUNT = 1000, MAX_DEPTH = 200 };
 struct node {
   enum node_kind kind;
   struct node *a, *b;
-  u32 set;            /* N_SET: its number in the program */
-  u32 min, max;       /* N_REPEAT */
-  u32 group;          /* N_GROUP; ~0: more groups than can be asked for */
-  u32 groups[2];      /* N_REPEAT: groups inside: from, to */
+  u32 set;       /* N_SET: its number in the program */
+  u32 min, max;  /* N_REPEAT */
+  u32 group;     /* N_GROUP; ~0: more groups than can be asked for */
+  u32 groups[2]; /* N_REPEAT: groups inside: from, to */
   enum rx_assert which;
 };
 
@@ -114,7 +114,8 @@ static struct node *class_node(struct parser *ps, const char *name, bool negated
   return set_node(ps, set);
 }
 
-/* "[:name:]", "[=c=]", "[.c.]" in brackets: the text between the marks; NULL when there is no end. */
+/* "[:name:]", "[=c=]", "[.c.]" in brackets: the text between the marks; NULL when there is no end.
+ */
 static const char *bracket_name(struct parser *ps, size_t *len)
 {
   char mark = ps->s[1];
@@ -383,7 +384,8 @@ static void gen(struct rx_prog *p, const struct node *n);
 /* One round of a repetition: what groups inside it matched in the round before is void. */
 static void gen_round(struct rx_prog *p, const struct node *n)
 {
-  u32 from = MIN(n->groups[0], (u32)REGEX_MAX_GROUPS), to = MIN(n->groups[1], (u32)REGEX_MAX_GROUPS);
+  u32 from = MIN(n->groups[0], (u32)REGEX_MAX_GROUPS),
+      to = MIN(n->groups[1], (u32)REGEX_MAX_GROUPS);
   if (from < to)
     emit(p, RX_UNSET, 2 * from, 2 * to);
   gen(p, n->a);

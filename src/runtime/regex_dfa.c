@@ -4,16 +4,20 @@
  * the kind of the byte before, which is part of the state.
  *
  * For groups a thread also carries tags: positions where groups began and ended.  Equal positions
- * share a register, and registers are ranked by age: that is all that is ever compared.  Of threads at
- * the same place the best lives: the earliest start, then for each group the earliest begin and the
- * latest end.  A match keeps only threads that started no later, which may find a longer one.  */
+ * share a register, and registers are ranked by age: that is all that is ever compared.  Of threads
+ * at the same place the best lives: the earliest start, then for each group the earliest begin and
+ * the latest end.  A match keeps only threads that started no later, which may find a longer one.
+ */
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/regex_in.h"
 
 enum { MAX_TAGS = 2 * REGEX_MAX_GROUPS, MAX_ENTRIES = 32000 };
-enum { NOW = 0xfe, NONE = 0xff }; /* tags: the position itself, unset; else the rank of a register */
+enum {
+  NOW = 0xfe,
+  NONE = 0xff
+}; /* tags: the position itself, unset; else the rank of a register */
 enum context { AT_BEGIN, AFTER_OTHER, AFTER_WORD };
 enum kind { NEXT_NUL, NEXT_OTHER, NEXT_WORD, NKINDS };
 
@@ -26,7 +30,7 @@ struct state {
   u32 nthreads;
   bool starting; /* a match may still start here */
   enum context ctx;
-  u32 nregs;        /* live ones, by rank: the oldest first */
+  u32 nregs; /* live ones, by rank: the oldest first */
   u8 reg[RX_REGS];
 };
 
@@ -42,6 +46,7 @@ struct dfa {
   u32 *buckets;  /* hash table of states: number + 1 */
   u32 nbuckets;
   VEC(u16) moves;
+  u16 *programs; /* hash table of what is in moves */
   /* of the closure being made */
   struct thread *best; /* per instruction */
   u32 *seen, round;
@@ -235,8 +240,7 @@ static bool same_state(const struct dfa *d, const struct state *x, const struct 
       x->nregs != y->nregs)
     return false;
   for (u32 i = 0; i < x->nthreads; i++)
-    if (x->thread[i].pc != y->thread[i].pc ||
-        memcmp(x->thread[i].tag, y->thread[i].tag, d->ntags))
+    if (x->thread[i].pc != y->thread[i].pc || memcmp(x->thread[i].tag, y->thread[i].tag, d->ntags))
       return false;
   return true;
 }
@@ -328,62 +332,86 @@ static void move(struct moves *m, u32 to, u32 from)
   m->v[m->n++] = (u16)(to << 8 | from);
 }
 
-/* Moves all at once, as a sequence: a register is overwritten when nothing needs it any more; the
- * last register helps to break circles.  */
+/* Emits the moves whose target nothing needs any more; how many. */
+static u32 free_moves(struct moves *m, s32 *want, u32 nregs)
+{
+  u32 done = 0;
+  for (u32 r = 0; r < nregs; r++) {
+    bool needed = want[r] < 0;
+    for (u32 k = 0; k < nregs && !needed; k++)
+      needed = want[k] == (s32)r;
+    if (needed)
+      continue;
+    move(m, r, (u32)want[r]);
+    want[r] = -1;
+    done++;
+  }
+  return done;
+}
+
+/* All that are left are in circles: breaks one by way of the last register. */
+static void break_circle(struct moves *m, s32 *want, u32 nregs)
+{
+  u32 r = 0;
+  while (want[r] < 0)
+    r++;
+  move(m, RX_REGS - 1, r);
+  for (u32 k = 0; k < nregs; k++)
+    if (want[k] == (s32)r)
+      want[k] = RX_REGS - 1;
+}
+
+/* Moves all at once, as a sequence. */
 static void move_registers(struct moves *m, const struct state *to, const struct state *from,
                            const u8 *source)
 {
   s32 want[RX_REGS]; /* of each register, the one whose value it gets; -1: done */
-  u32 left = 0, now = RX_REGS;
-  memset(want, -1, sizeof(want));
+  u32 left = 0, now = RX_REGS, nregs = 0;
+  for (u32 i = 0; i < to->nregs; i++)
+    nregs = MAX(nregs, to->reg[i] + 1u);
+  for (u32 r = 0; r < nregs; r++)
+    want[r] = -1;
   for (u32 i = 0; i < to->nregs; i++) {
-    if (source[i] == NOW)
+    if (source[i] == NOW) {
       now = to->reg[i];
-    else if (to->reg[i] != from->reg[source[i]]) {
+    } else if (to->reg[i] != from->reg[source[i]]) {
       want[to->reg[i]] = from->reg[source[i]];
       left++;
     }
   }
   while (left) {
-    bool progress = false;
-    for (u32 r = 0; r < RX_REGS; r++) {
-      bool needed = want[r] < 0;
-      for (u32 k = 0; k < RX_REGS && !needed; k++)
-        needed = want[k] == (s32)r;
-      if (needed)
-        continue;
-      move(m, r, (u32)want[r]);
-      want[r] = -1;
-      left--;
-      progress = true;
-    }
-    for (u32 r = 0; r < RX_REGS && !progress; r++)
-      if (want[r] >= 0) { /* all that are left are in circles */
-        move(m, RX_REGS - 1, r);
-        for (u32 k = 0; k < RX_REGS; k++)
-          if (want[k] == (s32)r)
-            want[k] = RX_REGS - 1;
-        progress = true;
-      }
+    u32 done = free_moves(m, want, nregs);
+    left -= done;
+    if (!done)
+      break_circle(m, want, nregs);
   }
   if (now < RX_REGS)
     move(m, now, RX_FROM_POS);
 }
 
-/* The number of a program of moves; the same one is kept once. */
+/* The number of a program of moves; the same one is kept once, as long as the table has room. */
+enum { PROGRAM_SLOTS = 4096, PROGRAM_PROBES = 64 };
 static u32 program_number(struct dfa *d, const struct moves *m)
 {
   if (!m->n)
     return 0;
-  for (u32 at = 1; at < d->moves.n; at += d->moves.v[at] + 1u)
-    if (d->moves.v[at] == m->n && !memcmp(&d->moves.v[at + 1], m->v, m->n * sizeof(u16)))
-      return at;
+  u64 h = hash_bytes(m->n, m->v, m->n * sizeof(u16));
+  u16 *slot = &d->programs[h % PROGRAM_SLOTS];
+  for (u32 k = 0; k < PROGRAM_PROBES; k++) {
+    slot = &d->programs[(h + k) % PROGRAM_SLOTS];
+    const u16 *known = &d->moves.v[*slot];
+    if (!*slot)
+      break;
+    if (known[0] == m->n && !memcmp(known + 1, m->v, m->n * sizeof(u16)))
+      return *slot;
+  }
   u32 at = d->moves.n;
   if (at + m->n >= 0xffff)
     return too_large(d);
   vec_push(d->a, &d->moves, (u16)m->n);
   for (u32 i = 0; i < m->n; i++)
     vec_push(d->a, &d->moves, m->v[i]);
+  *slot = (u16)at;
   return at;
 }
 
@@ -482,6 +510,7 @@ static bool make_dfa(struct dfa *d, struct rx_prog *p, u32 ntags)
   d->reached = NEW_ARRAY(d->a, u32, p->ins.n);
   struct thread *room = NEW_ARRAY(d->a, struct thread, p->ins.n);
   vec_push(d->a, &d->moves, (u16)0);
+  d->programs = NEW_ARRAY(d->a, u16, PROGRAM_SLOTS);
   struct state start = {.thread = room, .starting = true, .ctx = AT_BEGIN};
   bool is_new;
   state_number(d, &start, &is_new);
@@ -496,78 +525,91 @@ static bool make_dfa(struct dfa *d, struct rx_prog *p, u32 ntags)
 
 /* ---- the table without groups -------------------------------------------------------------- */
 
-/* Merges states that no string tells apart, refining from "all states and RX_NO are one": block[]
- * by entry (RX_NO, RX_YES, states); returns the number of blocks.  */
-static u32 minimise(struct dfa *d, u32 *block)
+/* Merges states that no string tells apart.  Blocks are refined until nothing changes, from "states
+ * and RX_NO are one, RX_YES another"; block[] is by entry (RX_NO, RX_YES, states).  */
+struct blocks {
+  u32 *block, *fresh, count;
+  u32 *slot, mask; /* hash table of the entries that began a block in this round, or 0 */
+};
+
+static const u32 *row_of(const struct dfa *d, u32 entry)
 {
-  u32 n = d->states.n + 2, count = 0, *hash = NEW_ARRAY(d->a, u32, 4 * n), mask = 1;
-  u32 *fresh = NEW_ARRAY(d->a, u32, n);
-  while (mask < 2 * n)
-    mask = 2 * mask;
-  mask--;
-  for (u32 i = 0; i < n; i++)
-    block[i] = i == RX_YES;
-  for (u32 before = 0; count != before || !before;) {
-    before = count;
-    count = 2;
-    memset(hash, 0, 4 * n * sizeof(u32));
-    fresh[RX_NO] = 0;
-    fresh[RX_YES] = 1;
-    for (u32 i = 2; i < n; i++) {
-      const u32 *row = &d->next.v[(i - 2) * d->nclasses];
-      bool dead = block[i] == block[RX_NO];
-      u64 h = block[i];
-      for (u32 c = 0; c < d->nclasses; c++) {
-        h = (h ^ block[row[c]]) * 0x9e3779b97f4a7c15ull;
-        h ^= h >> 31;
-        dead &= block[row[c]] == block[RX_NO];
-      }
-      if (dead) { /* so far like RX_NO, all of whose followers are itself */
-        fresh[i] = 0;
-        continue;
-      }
-      for (u64 at = h;; at++) {
-        u32 k = hash[at & mask];
-        if (!k) {
-          hash[at & mask] = i + 1;
-          fresh[i] = count++;
-          break;
-        }
-        const u32 *other = &d->next.v[(k - 3) * d->nclasses];
-        bool same = block[k - 1] == block[i];
-        for (u32 c = 0; c < d->nclasses && same; c++)
-          same = block[other[c]] == block[row[c]];
-        if (same) {
-          fresh[i] = fresh[k - 1];
-          break;
-        }
-      }
-    }
-    memcpy(block, fresh, n * sizeof(u32));
+  return &d->next.v[(entry - RX_YES - 1) * d->nclasses];
+}
+
+static bool same_followers(const struct dfa *d, const struct blocks *b, u32 x, u32 y)
+{
+  bool same = b->block[x] == b->block[y];
+  for (u32 c = 0; c < d->nclasses && same; c++)
+    same = b->block[row_of(d, x)[c]] == b->block[row_of(d, y)[c]];
+  return same;
+}
+
+/* The block of an entry after this round. */
+static u32 fresh_block(const struct dfa *d, struct blocks *b, u32 entry)
+{
+  u64 h = b->block[entry];
+  bool dead = h == RX_NO; /* so far like RX_NO, all of whose followers are itself */
+  for (u32 c = 0; c < d->nclasses; c++) {
+    u32 to = b->block[row_of(d, entry)[c]];
+    dead &= to == RX_NO;
+    h = (h ^ to) * 0x9e3779b97f4a7c15ull;
+    h ^= h >> 31;
   }
-  return count;
+  if (dead)
+    return RX_NO;
+  for (;; h++) {
+    u32 *k = &b->slot[h & b->mask];
+    if (!*k) {
+      *k = entry;
+      return b->count++;
+    }
+    if (same_followers(d, b, *k, entry))
+      return b->fresh[*k];
+  }
+}
+
+static void minimise(const struct dfa *d, struct blocks *b)
+{
+  u32 n = d->states.n + RX_YES + 1, before = 0;
+  for (b->mask = 16; b->mask < 2 * n; b->mask *= 2)
+    ;
+  b->slot = NEW_ARRAY(d->a, u32, b->mask--);
+  b->block = NEW_ARRAY(d->a, u32, n);
+  b->fresh = NEW_ARRAY(d->a, u32, n);
+  b->block[RX_YES] = b->fresh[RX_YES] = RX_YES;
+  while (b->count != before || !before) {
+    before = b->count;
+    b->count = RX_YES + 1;
+    memset(b->slot, 0, (b->mask + 1) * sizeof(u32));
+    for (u32 i = RX_YES + 1; i < n; i++)
+      b->fresh[i] = fresh_block(d, b, i);
+    memcpy(b->block, b->fresh, n * sizeof(u32));
+  }
+}
+
+/* The index of a block's row. */
+static u32 row_index(const struct dfa *d, u32 block)
+{
+  return block <= RX_YES ? block : RX_YES + 1 + (block - RX_YES - 1) * d->nclasses;
 }
 
 bool rx_match_table(struct rx_prog *p, struct regex *re)
 {
   struct dfa dfa, *d = &dfa;
+  struct blocks b = {0};
   if (!make_dfa(d, p, 0))
     return false;
-  u32 *block = NEW_ARRAY(d->a, u32, d->states.n + 2);
-  u32 nblocks = minimise(d, block), rows = nblocks - 2;
-  u32 size = (u32)(sizeof(struct rx_match_table) + sizeof(u16) * (2 + rows * d->nclasses));
-  struct rx_match_table *t = arena_alloc(d->a, ROUND_UP(size, 8));
+  minimise(d, &b);
+  u32 entries = row_index(d, b.count);
+  re->match_size = (u32)(sizeof(struct rx_match_table) + sizeof(u16) * entries);
+  struct rx_match_table *t = arena_alloc(d->a, ROUND_UP(re->match_size, 8));
   memcpy(t->class_of, d->class_of, sizeof(t->class_of));
-#define ROW(b) ((b) <= RX_YES ? (b) : RX_YES + 1 + ((b) - 2) * d->nclasses)
-  t->start = ROW(block[2]);
-  for (u32 i = 0; i < d->states.n; i++) {
-    u32 b = block[i + 2];
-    for (u32 c = 0; c < d->nclasses && b > RX_YES; c++)
-      t->next[ROW(b) + c] = (u16)ROW(block[d->next.v[i * d->nclasses + c]]);
-  }
-#undef ROW
+  t->start = row_index(d, b.block[RX_YES + 1]);
+  for (u32 i = RX_YES + 1; i < d->states.n + RX_YES + 1; i++)
+    for (u32 c = 0; c < d->nclasses && b.block[i] > RX_YES; c++)
+      t->next[row_index(d, b.block[i]) + c] = (u16)row_index(d, b.block[row_of(d, i)[c]]);
   re->match = t;
-  re->match_size = size;
   return true;
 }
 
@@ -590,9 +632,7 @@ bool rx_group_table(struct rx_prog *p, struct regex *re)
   memcpy(t->class_of, d->class_of, sizeof(t->class_of));
   for (u32 i = 0; i < d->next.n; i++) {
     u32 e = d->next.v[i], to = e & 0xffff;
-    if (to > RX_YES)
-      to = RX_YES + 1 + (to - RX_YES - 1) * d->nclasses;
-    t->next[RX_YES + 1 + i] = to | (e & 0xffff0000);
+    t->next[RX_YES + 1 + i] = row_index(d, to) | (e & 0xffff0000);
   }
   memcpy(table + moves, d->moves.v, d->moves.n * sizeof(u16));
   memcpy(table + match, re->match, re->match_size);

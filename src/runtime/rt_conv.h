@@ -7,12 +7,21 @@
 
 /* enum conv and FMT_* of lang/ast.h, which BPF code can't include; format.c compares them. */
 enum {
-  RT_CONV_D = 1, RT_CONV_U, RT_CONV_O, RT_CONV_X, RT_CONV_XX, RT_CONV_P, RT_CONV_C, RT_CONV_S,
-  RT_CONV_B, RT_CONV_M, RT_CONV_MM,
+  RT_CONV_D = 1,
+  RT_CONV_U,
+  RT_CONV_O,
+  RT_CONV_X,
+  RT_CONV_XX,
+  RT_CONV_P,
+  RT_CONV_C,
+  RT_CONV_S,
+  RT_CONV_B,
+  RT_CONV_M,
+  RT_CONV_MM,
 };
 enum { RT_ZERO = 1, RT_SPACE = 2, RT_PLUS = 4, RT_ALT = 8, RT_LEFT = 16 };
 
-#define SPEC_CONV(s) ((s) & 0xff)
+#define SPEC_CONV(s) ((s)&0xff)
 #define SPEC_FLAGS(s) ((s) >> 8 & 0xff)
 #define SPEC_WIDTH(s) ((s) >> 16 & 0xffff)
 #define SPEC_PREC(s) ((s) >> 32 & 0xffff)

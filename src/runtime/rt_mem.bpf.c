@@ -154,8 +154,8 @@ static long send_step(u64 i, void *ctx)
     return 1;
   }
   loop(PAUSE, pause_step, ctx);
-  l->d = (u64)ringbuf_output((void *)RT_RING, f->bytes + PARAM(RT_SEND_OFF), len,
-                             BPF_RB_FORCE_WAKEUP);
+  l->d =
+      (u64)ringbuf_output((void *)RT_RING, f->bytes + PARAM(RT_SEND_OFF), len, BPF_RB_FORCE_WAKEUP);
   return !l->d;
 }
 

@@ -66,9 +66,9 @@ static long move_step(u64 i, void *ctx)
   CHECK_FRAME(f);
   struct rt_loop *l = STATE(f);
   u64 at = l->b, k = i;
-  AT_MOST(k, 0xff);
+  at += 2 * k;
   AT_MOST(at, RO_LIMIT);
-  u64 move = *(const u16 *)(RODATA + at + 2 * k), to = move >> 8, from = move & 0xff;
+  u64 move = *(const u16 *)(RODATA + at), to = move >> 8, from = move & 0xff;
   u16 *regs = (u16 *)(f->bytes + OFF_TMP), value = 0xffff;
   PIN(from);
   if (from < RX_REGS)

@@ -27,9 +27,10 @@ struct rx_group_table {
 };
 /* A move: to << 8 | from. */
 enum {
-  RX_REGS = 64,      /* registers; positions, each u16, ~0: unset */
-  RX_TO_TAG = 0x80,  /* to: a tag of the match found */
-  RX_FROM_POS = 0x80, RX_FROM_NONE, /* from: the position, unset */
+  RX_REGS = 64,     /* registers; positions, each u16, ~0: unset */
+  RX_TO_TAG = 0x80, /* to: a tag of the match found */
+  RX_FROM_POS = 0x80,
+  RX_FROM_NONE, /* from: the position, unset */
 };
 
 #endif

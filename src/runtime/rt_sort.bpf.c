@@ -1,8 +1,8 @@
 /* Sorting what a foreach runs over: an array map of struct rt_sort_entry.
  *
  * When few are wanted, each entry is compared with the last of the best so far, which are kept in
- * order; else it is a merge sort, bottom up, between the map's halves.  An entry of the state is one
- * more entry of the map: on the stack, the verifier would follow its values.  */
+ * order; else it is a merge sort, bottom up, between the map's halves.  An entry of the state is
+ * one more entry of the map: on the stack, the verifier would follow its values.  */
 #include "runtime/rt_in.h"
 
 static void *(*map_lookup)(const void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;

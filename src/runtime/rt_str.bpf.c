@@ -464,8 +464,8 @@ static long escape_step(u64 i, void *ctx)
   return 0;
 }
 
-/* dst = the string with escapes, at most max bytes (0: M - 1), in quotes if so; when cut, or was cut
- * before, the end is a quote and "...".  */
+/* dst = the string with escapes, at most max bytes (0: M - 1), in quotes if so; when cut, or was
+ * cut before, the end is a quote and "...".  */
 INLINE u64 escape(struct rt_mem *f, u64 dst, u64 s, s64 max, u64 quoted, u64 cut)
 {
   struct rt_loop *l = STATE(f);

@@ -3,7 +3,10 @@
  * are about their own files only.  The intermediate representation's passes do the rest.  */
 #include "elaborate/state.h"
 
+#include <ctype.h>
 #include <string.h>
+
+#define WORD_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_$@"
 
 struct opt {
   struct elab *e;
@@ -270,19 +273,29 @@ static bool empty(const struct stmt *s)
   return !s || s->kind == S_EMPTY || (s->kind == S_BLOCK && !s->body.n);
 }
 
-static void warn_dead(struct opt *o, struct expr *x)
+/* The token at a place, as messages name it. */
+static const char *token_at(struct arena *a, const struct loc *loc, const char **what)
 {
-  /* The leftmost token, as the reader sees the statement begin there. */
-  struct expr *first = x;
-  while ((first->kind == E_BINARY || first->kind == E_MATCH || first->kind == E_ASSIGN ||
-          first->kind == E_TERNARY) &&
-         first->a)
-    first = first->a;
-  const char *what, *text;
-  if (!from_user(&first->loc))
+  const char *t = loc->file->text + loc->off;
+  size_t n = strspn(t, WORD_CHARS);
+  *what = isdigit((unsigned char)*t) ? "number" : "identifier";
+  if (*t == '"') {
+    *what = "string";
+    t++;
+    n = strcspn(t, "\"\n");
+  } else if (!n) {
+    *what = "operator";
+    n = 1 + (t[0] && t[0] == t[1] && strchr("+-", t[0]));
+  }
+  return arena_strndup(a, t, n);
+}
+
+static void warn_dead(struct opt *o, const struct stmt *s)
+{
+  if (!from_user(&s->loc))
     return;
-  expr_token(o->e, first, &what, &text);
-  diag_at(o->e->diag, DIAG_WARNING, &first->loc, what, text, "%s",
+  const char *what, *text = token_at(o->e->a, &s->loc, &what);
+  diag_at(o->e->diag, DIAG_WARNING, &s->loc, what, text, "%s",
           "Eliding side-effect-free expression ");
 }
 
@@ -341,7 +354,7 @@ static void opt_stmt(struct opt *o, struct stmt **ps)
     return;
   case S_EXPR:
     if (!has_effect(s->e)) {
-      warn_dead(o, s->e);
+      warn_dead(o, s);
       make_empty(o, ps);
     }
     return;

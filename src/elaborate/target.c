@@ -161,6 +161,7 @@ static bool resolve_enumname(struct elab *e, struct scope *sc, struct expr **px)
   if (!ty || !btf_is_any_enum(ty))
     return deref_error(e, &x->loc, name, "enumeration '%s' not found in 'kernel'", name);
   struct expr *text = op_fn(e, &x->loc, &ir_builtins[FN_ENUM_STR], 1, &x->a);
+  text->name = "@enumname";
   text->flags = enum_names(e, ty);
   *px = text;
   return true;
@@ -293,7 +294,8 @@ struct expr *entry_value(struct elab *e, struct probe_inst *pi, struct expr *val
   entry->cond = NULL;
   entry->from_tapset = true;
   memset(&entry->locals, 0, sizeof(entry->locals));
-  entry->body = assignment(e, element(e, g, loc), value, loc);
+  entry->body = stmt_new(e->a, S_BLOCK, loc);
+  vec_push(e->a, &entry->body->body, assignment(e, element(e, g, loc), value, loc));
   vec_push(e->a, &e->prog->probes, entry);
   g->g.decl->wrap = true; /* threads that die in a call leave theirs behind */
   struct lsym *l = scope_local(e, sc, name, loc);

@@ -114,8 +114,13 @@ static void print_in(struct strbuf *b, const struct expr *e)
 
 static void print_op(struct strbuf *b, const struct expr *e)
 {
-  static const char builtin_none[] = "table";
-  sb_printf(b, "%s(", e->name ? e->name : builtin_none);
+  const char *name = e->name ? e->name : "table";
+  sb_puts(b, name);
+  if (name[0] == '$' || name[0] == '%') /* a register, an argument */
+    return;
+  sb_putc(b, '(');
+  if (name[0] == '@' && e->imm) /* @kderef and kin: size */
+    sb_printf(b, "%" PRId64 ", ", e->imm & 0xff);
   print_list(b, e->args.v, e->args.n);
   sb_putc(b, ')');
 }

@@ -155,11 +155,11 @@ static struct expr *whole(struct elab *e, struct probe_inst *pi, bool parms, con
   struct expr *x = sprint_new(e, loc);
   for (u32 i = 0; parms && i < syscall_nargs(row); i++) {
     sprint_text(e, x, arena_printf(e->a, "%s%s=", i ? " " : "", row->args[i].name));
-    sprint_arg(e, x, "%#x", raw_argument(e, pi, i, loc));
+    sprint_arg(e, x, "0x%x", raw_argument(e, pi, i, loc));
   }
   if (!parms && pi->is_return) {
     sprint_text(e, x, "return=");
-    sprint_arg(e, x, "%#x", syscall_result(e, loc));
+    sprint_arg(e, x, "0x%x", syscall_result(e, loc));
   }
   return sprint_done(e, x);
 }

@@ -76,8 +76,10 @@ static int expand(struct elab *e, struct probe_point *pt, struct probe_insts *ou
     return 0;
   if (!u || !part->has_arg || part->arg_is_string)
     return bad_unit(e, part, why);
-  if ((*why = bad_period(e, u, part->num)))
+  if ((*why = bad_period(e, u, part->num))) {
+    e->why_part = part;
     return -1;
+  }
   u64 unit_ns = u->ns ? u->ns : jiffy_ns();
   struct probe_inst *pi = probe_inst_new(e, &timer_family, pt);
   pi->kind = PROG_SESSION;
@@ -93,6 +95,7 @@ static int expand(struct elab *e, struct probe_point *pt, struct probe_insts *ou
     }
     if (r->num < 0 || r->num > part->num) {
       *why = "randomization value out of range";
+      e->why_part = r;
       return -1;
     }
     pi->random_ns = (u64)r->num * unit_ns;

@@ -109,8 +109,10 @@ static int trace_expand(struct elab *e, struct probe_point *pt, struct probe_ins
       if (probe_match(name, names[i]) && system_matches(e, system, names[i]))
         add_instance(e, &trace_family, pt, names[i], out);
   }
-  if (out->v.n == before && !pt->optional)
+  if (out->v.n == before && !pt->optional) {
     *why = no_match(e, system, name);
+    e->why_part = part;
+  }
   return (int)(out->v.n - before);
 }
 

@@ -313,14 +313,23 @@ static bool find_member(struct target *t, u32 id, const char *name, u32 base, u3
   return false;
 }
 
+/* "a, b, c" */
+static const char *first_names(struct target *t, const struct names *seen, u32 max)
+{
+  const char *list = seen->v[0];
+  for (u32 i = 1; i < MIN(seen->n, max); i++)
+    list = arena_printf(t->a, "%s, %s", list, seen->v[i]);
+  return list;
+}
+
 bool target_member(struct target *t, u32 type, const char *name, struct cmember *m,
                    const char **similar)
 {
   struct names seen = {0};
   if (find_member(t, type, name, 0, 0, m, &seen))
     return true;
-  if (similar)
-    *similar = seen.n ? diag_similar(t->a, name, seen.v, seen.n, 5) : NULL;
+  if (similar && seen.n && !(*similar = diag_similar(t->a, name, seen.v, seen.n, 5)))
+    *similar = first_names(t, &seen, 5);
   return false;
 }
 

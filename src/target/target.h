@@ -47,7 +47,7 @@ struct cmember {
   u32 bit_off, bit_size;   /* bit_size != 0: a bit-field */
 };
 /* Member of a struct or union, looked up through anonymous members.  False: none; *similar then
- * may hold near names.  */
+ * may hold near names, or some.  */
 bool target_member(struct target *t, u32 type, const char *name, struct cmember *m,
                    const char **similar);
 /* Value of an enumerator, or the name of the enumerator of an enum type with a value. */

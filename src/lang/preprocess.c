@@ -24,6 +24,7 @@ struct input {
   const struct macro *macro; /* being expanded, or NULL */
   struct tokens *args;       /* its arguments */
   struct loc *call;          /* where it was invoked */
+  bool is_final;             /* a macro's argument: expanded where it was written */
 };
 
 struct pp {
@@ -89,6 +90,16 @@ static void push_input(struct pp *pp, const struct tokens *body, const struct ma
                                         : NULL};
   pp->in = in;
   pp->depth++;
+}
+
+/* Counts an expansion; false, with a message, when there are too many or they never end. */
+static bool may_expand(struct pp *pp, const struct token *t)
+{
+  if (pp->expansions++ > MAX_EXPANSIONS)
+    pp_error(pp, t, "too many macro invocations");
+  else if (pp->depth > MAX_MACRO_DEPTH)
+    pp_error(pp, t, "macro invocation nested too deeply: recursive macro?");
+  return !pp->failed;
 }
 
 /* Tokens of a script argument's text. */
@@ -165,7 +176,8 @@ static bool script_argument(struct pp *pp, const struct token *t)
   } else {
     return false;
   }
-  push_input(pp, &out, NULL, NULL, NULL);
+  if (may_expand(pp, t))
+    push_input(pp, &out, NULL, NULL, NULL);
   return true;
 }
 
@@ -299,6 +311,7 @@ static bool macro_call(struct pp *pp, const struct token *t)
     for (u32 k = 0; k < in->macro->params.n; k++)
       if (!strcmp(in->macro->params.v[k], name)) {
         push_input(pp, &in->args[k], NULL, NULL, NULL);
+        pp->in->is_final = true;
         return true;
       }
     break;
@@ -308,14 +321,8 @@ static bool macro_call(struct pp *pp, const struct token *t)
     m = strmap_get(pp->env->macros, name);
   if (!m)
     return false;
-  if (pp->expansions++ > MAX_EXPANSIONS) {
-    pp_error(pp, t, "too many macro invocations");
+  if (!may_expand(pp, t))
     return true;
-  }
-  if (pp->depth > MAX_MACRO_DEPTH) {
-    pp_error(pp, t, "macro invocation nested too deeply: recursive macro?");
-    return true;
-  }
   struct tokens *args = NULL;
   if (m->params.n && !(args = macro_arguments(pp, m, t)))
     return true;
@@ -562,6 +569,8 @@ static bool expanded(struct pp *pp, struct token *t)
   for (;;) {
     if (pp->failed || !next_raw(pp, t))
       return false;
+    if (pp->in && pp->in->is_final)
+      return true;
     if (is_op(t, "%(")) {
       if (!conditional(pp, t))
         return false;

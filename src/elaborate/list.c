@@ -30,8 +30,15 @@ static u32 put_lines(struct lines *l, struct strbuf *b)
   return n;
 }
 
+/* One name of a list, with the variables that all instances of the name have. */
+struct listed {
+  const char *name;
+  VEC(const char *) vars; /* "flags:long" */
+};
+typedef VEC(const char *) var_list;
+
 /* Script variables that the aliases on the way define, then what the family offers. */
-static void add_vars(struct elab *e, struct probe_inst *pi, struct strbuf *b)
+static void collect_vars(struct elab *e, struct probe_inst *pi, var_list *out)
 {
   struct probe_vars vars = {0};
   u32 before = e->diag->nerrors;
@@ -48,29 +55,64 @@ static void add_vars(struct elab *e, struct probe_inst *pi, struct strbuf *b)
     e->prog = all;
   }
   for (u32 i = 0; i < pi->locals.n; i++) {
-    bool known =
-        pi->locals.v[i]->name[0] == '_' && pi->locals.v[i]->name[1] == '_' && !pi->family->vars;
+    const struct sym_local *l = pi->locals.v[i];
+    bool known = !strncmp(l->name, "__", 2) && !pi->family->vars;
     for (u32 k = 0; k < vars.v.n; k++)
-      known |= !strcmp(vars.v.v[k].name, pi->locals.v[i]->name);
+      known |= !strcmp(vars.v.v[k].name, l->name);
     if (!known)
-      sb_printf(b, " %s:%s", pi->locals.v[i]->name, ast_type_text(pi->locals.v[i]->type));
+      vec_push(e->a, out, arena_printf(e->a, "%s:%s", l->name, ast_type_text(l->type)));
   }
   for (u32 i = 0; i < vars.v.n; i++)
-    sb_printf(b, " %s:%s", vars.v.v[i].name, vars.v.v[i].type);
+    vec_push(e->a, out, arena_printf(e->a, "%s:%s", vars.v.v[i].name, vars.v.v[i].type));
+}
+
+static bool has_var(const var_list *vars, const char *var)
+{
+  for (u32 i = 0; i < vars->n; i++)
+    if (!strcmp(vars->v[i], var))
+      return true;
+  return false;
+}
+
+static void add_listed(struct elab *e, struct strmap *m, struct probe_inst *pi, bool with_vars)
+{
+  struct listed *l = strmap_get(m, pi->name);
+  var_list vars = {0};
+  if (with_vars)
+    collect_vars(e, pi, &vars);
+  if (!l) {
+    l = NEW(e->a, struct listed);
+    l->name = pi->name;
+    for (u32 i = 0; i < vars.n; i++)
+      vec_push(e->a, &l->vars, vars.v[i]);
+    strmap_put(m, pi->name, l);
+    return;
+  }
+  u32 kept = 0;
+  for (u32 i = 0; i < l->vars.n; i++)
+    if (has_var(&vars, l->vars.v[i]))
+      l->vars.v[kept++] = l->vars.v[i];
+  l->vars.n = kept;
 }
 
 u32 elaborate_list(struct elab *e, struct probe_point *pt, bool with_vars, struct strbuf *b)
 {
+  struct strmap m;
   struct probe_insts insts = {0};
   struct lines lines = {0};
+  strmap_init(&m, e->a);
   if (!e->st)
     elab_init(e);
-  expand_point(e, pt, &insts, pt->optional);
-  for (u32 i = 0; i < insts.v.n; i++) {
+  for (; pt; pt = pt->next)
+    expand_point(e, pt, &insts, pt->optional);
+  for (u32 i = 0; i < insts.v.n; i++)
+    add_listed(e, &m, insts.v.v[i], with_vars);
+  for (u32 i = 0; i < m.n; i++) {
+    const struct listed *l = m.vals[i];
     struct strbuf line = {0};
-    sb_puts(&line, insts.v.v[i]->name);
-    if (with_vars)
-      add_vars(e, insts.v.v[i], &line);
+    sb_puts(&line, l->name);
+    for (u32 k = 0; k < l->vars.n; k++)
+      sb_printf(&line, " %s", l->vars.v[k]);
     vec_push(e->a, &lines.v, arena_strdup(e->a, line.s));
     sb_free(&line);
   }

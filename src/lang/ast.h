@@ -180,6 +180,7 @@ struct probe_point {
   bool sufficient;              /* ! */
   struct expr *cond;            /* if (…) or NULL */
   struct loc loc;
+  struct probe_point *next;     /* parse_point(): of the points that a text stands for */
 };
 struct probe_decl {
   VEC(struct probe_point *) points;

@@ -506,8 +506,10 @@ struct probe_point *parse_point(struct parse_env *env, const char *text)
     return NULL;
   if (setjmp(p->fail))
     return NULL;
-  points_one(p, &list);
+  points(p, &list);
   if (cur(p)->kind != TOK_EOF)
     fail_at(p, cur(p), "expected end of probe point");
+  for (u32 i = 1; i < list.n; i++)
+    list.v[i - 1]->next = list.v[i];
   return list.v[0];
 }

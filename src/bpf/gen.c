@@ -65,11 +65,10 @@ static void find_exits(struct gen *g, struct genfn *f)
     if (b->term == T_BR)
       add_exit(g, f, b->loop, b->to[1]);
     for (u32 k = 0; k < b->ins.n; k++) {
-      if (!ins_can_fail(g, &b->ins.v[k]))
-        continue;
-      add_exit(g, f, b->loop, b->handler != IR_NO ? b->handler : TO_ERR(f));
       if (b->ins.v[k].op == IR_LOCK)
         add_exit(g, f, b->loop, TO_ERR(f));
+      if (ins_can_fail(g, &b->ins.v[k]))
+        add_exit(g, f, b->loop, b->handler != IR_NO ? b->handler : TO_ERR(f));
     }
   }
 }

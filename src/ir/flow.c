@@ -6,27 +6,19 @@
 
 /* ---- instructions ---------------------------------------------------------------------- */
 
-bool flow_can_fail(const struct ir_ins *i)
-{
-  if (i->op == IR_FN)
-    return i->builtin->flags & BI_FAIL;
-  if (i->op == IR_DIV || i->op == IR_MOD)
-    return i->args[1].kind != V_INT || i->args[1].num == 0;
-  return ir_ops[i->op].flags & BI_FAIL;
-}
-
 bool flow_removable(const struct ir_ins *i)
 {
   u32 flags = i->op == IR_FN ? i->builtin->flags : ir_ops[i->op].flags;
-  bool division = i->op == IR_DIV || i->op == IR_MOD;
-  return (division || flags & (BI_PURE | BI_READ)) && !flow_can_fail(i);
+  if (i->op == IR_DIV || i->op == IR_MOD)
+    return i->args[1].kind == V_INT && i->args[1].num != 0;
+  return flags & (BI_PURE | BI_READ) && !(flags & BI_FAIL);
 }
 
 struct ir_global *flow_global(const struct ir_ins *i)
 {
-  if (i->op >= IR_GGET && i->op <= IR_MDEL_SLICE)
+  if (ir_has_global(i->op))
     return i->global;
-  if (i->op >= IR_ITER_BEGIN && i->op <= IR_ITER_END)
+  if (ir_has_iter(i->op))
     return i->iter->map;
   return NULL;
 }
@@ -63,7 +55,7 @@ u32 flow_succ(const struct ir_block *b, u32 to[2])
 bool flow_block_fails(const struct ir_block *b)
 {
   for (u32 k = 0; k < b->ins.n; k++)
-    if (flow_can_fail(&b->ins.v[k]))
+    if (ir_can_fail(&b->ins.v[k]))
       return true;
   return false;
 }

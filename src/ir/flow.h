@@ -6,9 +6,7 @@
 #include "ir/ir.h"
 
 /* ---- instructions ---------------------------------------------------------------------- */
-/* May it raise an error?  (Division by a constant other than zero can't.) */
-bool flow_can_fail(const struct ir_ins *i);
-/* Has it no effect but its result? */
+/* Has it no effect but its result?  (Division by a constant other than 0 has none.) */
 bool flow_removable(const struct ir_ins *i);
 /* The global that it reads or writes, a foreach's included; NULL: none.  Not what a CALL's
  * callee does.  */

@@ -46,7 +46,7 @@ static bool dead_in_block(struct ir_block *b, u64 *set, const u64 *handler, u32 
     for (u32 j = 0; j < i->nargs; j++)
       if (i->args[j].kind == V_REG)
         flow_set(set, i->args[j].reg);
-    for (u32 w = 0; handler && flow_can_fail(i) && w < words; w++)
+    for (u32 w = 0; handler && ir_can_fail(i) && w < words; w++)
       set[w] |= handler[w];
   }
   return changed;

@@ -42,12 +42,13 @@ struct bounds {
 
 static void grow(struct bounds *b, struct bound *x, u64 to)
 {
+  to = MIN(to, b->M);
   if (to <= x->max)
     return;
   if (x->round != b->round)
     x->growths++;
   x->round = b->round;
-  x->max = x->growths > GROWTHS || to > b->M ? b->M : (u32)to;
+  x->max = x->growths > GROWTHS ? b->M : (u32)to;
   b->changed = true;
 }
 

@@ -154,7 +154,7 @@ static void run_block(struct values *v, const struct ir_block *b)
   start_block(v, b->id);
   for (u32 k = 0; k < b->ins.n; k++) {
     const struct ir_ins *i = &b->ins.v[k];
-    if (b->handler != IR_NO && flow_can_fail(i))
+    if (b->handler != IR_NO && ir_can_fail(i))
       flow_to(v, b->handler, i->dst);
     step(v, i);
   }

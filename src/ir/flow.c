@@ -247,7 +247,8 @@ struct flow_live flow_liveness(struct arena *a, const struct ir_fn *f)
   return l;
 }
 
-/* ---- functions -------------------------------------------------------------------------------- */
+/* ---- functions --------------------------------------------------------------------------------
+ */
 
 static void add_fn(struct flow_fns *fns, struct ir_fn *f)
 {

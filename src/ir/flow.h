@@ -50,7 +50,8 @@ struct flow_live {
 };
 struct flow_live flow_liveness(struct arena *a, const struct ir_fn *f);
 
-/* ---- functions -------------------------------------------------------------------------------- */
+/* ---- functions --------------------------------------------------------------------------------
+ */
 struct flow_fns {
   struct ir_fn **v;
   u32 n;

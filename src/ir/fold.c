@@ -12,24 +12,59 @@ static bool arith(enum ir_op op, s64 x, s64 y, s64 *r)
 {
   u64 ux = (u64)x, uy = (u64)y;
   switch (op) {
-  case IR_ADD: *r = (s64)(ux + uy); return true;
-  case IR_SUB: *r = (s64)(ux - uy); return true;
-  case IR_MUL: *r = (s64)(ux * uy); return true;
-  case IR_DIV: *r = y == -1 ? (s64)-ux : y ? x / y : 0; return y != 0;
-  case IR_MOD: *r = y == -1 || !y ? 0 : x % y; return y != 0;
-  case IR_AND: *r = x & y; return true;
-  case IR_OR: *r = x | y; return true;
-  case IR_XOR: *r = x ^ y; return true;
-  case IR_SHL: *r = (s64)(ux << (uy & 63)); return true;
-  case IR_SHR: *r = x >> (uy & 63); return true;
-  case IR_USHR: *r = (s64)(ux >> (uy & 63)); return true;
-  case IR_EQ: *r = x == y; return true;
-  case IR_NE: *r = x != y; return true;
-  case IR_LT: *r = x < y; return true;
-  case IR_LE: *r = x <= y; return true;
-  case IR_GT: *r = x > y; return true;
-  case IR_GE: *r = x >= y; return true;
-  default: return false;
+  case IR_ADD:
+    *r = (s64)(ux + uy);
+    return true;
+  case IR_SUB:
+    *r = (s64)(ux - uy);
+    return true;
+  case IR_MUL:
+    *r = (s64)(ux * uy);
+    return true;
+  case IR_DIV:
+    *r = y == -1 ? (s64)-ux : y ? x / y : 0;
+    return y != 0;
+  case IR_MOD:
+    *r = y == -1 || !y ? 0 : x % y;
+    return y != 0;
+  case IR_AND:
+    *r = x & y;
+    return true;
+  case IR_OR:
+    *r = x | y;
+    return true;
+  case IR_XOR:
+    *r = x ^ y;
+    return true;
+  case IR_SHL:
+    *r = (s64)(ux << (uy & 63));
+    return true;
+  case IR_SHR:
+    *r = x >> (uy & 63);
+    return true;
+  case IR_USHR:
+    *r = (s64)(ux >> (uy & 63));
+    return true;
+  case IR_EQ:
+    *r = x == y;
+    return true;
+  case IR_NE:
+    *r = x != y;
+    return true;
+  case IR_LT:
+    *r = x < y;
+    return true;
+  case IR_LE:
+    *r = x <= y;
+    return true;
+  case IR_GT:
+    *r = x > y;
+    return true;
+  case IR_GE:
+    *r = x >= y;
+    return true;
+  default:
+    return false;
   }
 }
 
@@ -143,9 +178,9 @@ bool fold_ins(const struct ir_module *m, const struct ir_ins *i, struct ir_val *
 bool fold_order(struct ir_ins *i)
 {
   static const enum ir_op turned[IR_NOPS] = {
-      [IR_ADD] = IR_ADD, [IR_MUL] = IR_MUL, [IR_AND] = IR_AND, [IR_OR] = IR_OR, [IR_XOR] = IR_XOR,
-      [IR_EQ] = IR_EQ,   [IR_NE] = IR_NE,   [IR_LT] = IR_GT,   [IR_GT] = IR_LT, [IR_LE] = IR_GE,
-      [IR_GE] = IR_LE};
+      [IR_ADD] = IR_ADD, [IR_MUL] = IR_MUL, [IR_AND] = IR_AND, [IR_OR] = IR_OR,
+      [IR_XOR] = IR_XOR, [IR_EQ] = IR_EQ,   [IR_NE] = IR_NE,   [IR_LT] = IR_GT,
+      [IR_GT] = IR_LT,   [IR_LE] = IR_GE,   [IR_GE] = IR_LE};
   if (!turned[i->op] || i->args[0].kind != V_INT || i->args[1].kind == V_INT)
     return false;
   struct ir_val c = i->args[0];

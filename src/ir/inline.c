@@ -2,24 +2,24 @@
  * are called from one place only.  A call costs every executor copies of the parameters and the
  * result, and BPF a subprogram that the verifier looks at on its own.
  *
- * Functions come callees first, so what is put into a caller is already as it will be.  A caller stops
- * growing at CALLER_MAX.  Functions that nothing calls any more are dropped.  */
+ * Functions come callees first, so what is put into a caller is already as it will be.  A caller
+ * stops growing at CALLER_MAX.  Functions that nothing calls any more are dropped.  */
 #include "ir/flow.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-  SMALL_INS = 24,    /* a function put into every caller */
+  SMALL_INS = 24, /* a function put into every caller */
   SMALL_BLOCKS = 8,
-  SINGLE_INS = 160,  /* into its only one */
+  SINGLE_INS = 160, /* into its only one */
   SINGLE_BLOCKS = 48,
   CALLER_INS = 2000,
 };
 
 struct inliner {
   struct ir_module *m;
-  u32 *calls;        /* per function: how many instructions call it */
+  u32 *calls; /* per function: how many instructions call it */
   bool *done;
 };
 
@@ -45,7 +45,8 @@ static bool worth_it(const struct inliner *in, const struct ir_fn *caller, const
   return s.ins <= SMALL_INS && s.blocks <= SMALL_BLOCKS;
 }
 
-/* ---- putting a body in the place of a call --------------------------------------------------------- */
+/* ---- putting a body in the place of a call
+ * --------------------------------------------------------- */
 
 /* Where the callee's registers, blocks and loops are in the caller. */
 struct shift {
@@ -134,7 +135,8 @@ static void put_in(struct arena *a, struct ir_fn *caller, struct ir_block *b, u3
   b->to[0] = s.block;
 }
 
-/* ---- over the module ------------------------------------------------------------------------------- */
+/* ---- over the module
+ * ------------------------------------------------------------------------------- */
 
 static void visit(struct inliner *in, struct ir_fn *f);
 
@@ -154,7 +156,8 @@ static void visit_callees(struct inliner *in, struct ir_fn *f)
 static void visit(struct inliner *in, struct ir_fn *f)
 {
   visit_callees(in, f);
-  for (u32 n = 0; n < f->blocks.n; n++) { /* the blocks behind a call are at the end: looked at, too */
+  for (u32 n = 0; n < f->blocks.n;
+       n++) { /* the blocks behind a call are at the end: looked at, too */
     struct ir_block *b = f->blocks.v[n];
     for (u32 k = 0; k < b->ins.n; k++)
       if (b->ins.v[k].op == IR_CALL && worth_it(in, f, b->ins.v[k].fn)) {

@@ -48,7 +48,8 @@ static void remove_ins(struct ir_block *b, u32 at)
   b->ins.n--;
 }
 
-/* ---- the same operation again ------------------------------------------------------------------ */
+/* ---- the same operation again ------------------------------------------------------------------
+ */
 
 /* What doesn't change while a handler runs. */
 static bool stable(enum ir_fn_id fn)
@@ -106,7 +107,7 @@ struct avail {
 struct again {
   struct ir_module *m;
   struct ir_fn *f;
-  u32 *before;              /* per block: the one block before it, or IR_NO */
+  u32 *before; /* per block: the one block before it, or IR_NO */
   const struct avail **at_end;
   bool *done;
   bool changed;
@@ -199,7 +200,8 @@ static bool find_again(struct ir_module *m, struct ir_fn *f)
   return g.changed;
 }
 
-/* ---- patterns within a block -------------------------------------------------------------------- */
+/* ---- patterns within a block --------------------------------------------------------------------
+ */
 
 struct local {
   struct ir_module *m;

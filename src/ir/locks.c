@@ -1,10 +1,10 @@
-/* Locks.  SystemTap promises that a handler sees and changes globals atomically.  This pass keeps the
- * promise with as few locks as it can; each global has one, which a handler takes by LOCK.
+/* Locks.  SystemTap promises that a handler sees and changes globals atomically.  This pass keeps
+ * the promise with as few locks as it can; each global has one, which a handler takes by LOCK.
  *
  * Who runs beside whom.  Handlers of events run on any CPU at any time, beside each other and
- * beside the timers' handlers.  The session runs the timers' handlers one after the other; `begin` handlers
- * before any event is let in, `end` and `error` handlers after the last one has finished (the executors
- * see to that), so these need no locks.
+ * beside the timers' handlers.  The session runs the timers' handlers one after the other; `begin`
+ * handlers before any event is let in, `end` and `error` handlers after the last one has finished
+ * (the executors see to that), so these need no locks.
  *
  * What an access is to others.  A global is contested when an event handler writes it, or reads it
  * while a timer's handler writes it.  Accesses of contested globals fall into
@@ -20,16 +20,17 @@
  *
  * The rule.  A global that is only ever updated blindly while events run needs no lock: nobody
  * can tell an order.  Of the others, a global needs one when some access of it is fragile, or when
- * some handler makes more than one action on contested globals, this one among them.  Every handler then
- * takes the locks of all globals it touches that need one, before the first access to any of them
- * and until after the last: so handlers appear to run one after the other (two-phase locking), and
- * a handler that makes a single action fits between any two of them.
+ * some handler makes more than one action on contested globals, this one among them.  Every handler
+ * then takes the locks of all globals it touches that need one, before the first access to any of
+ * them and until after the last: so handlers appear to run one after the other (two-phase locking),
+ * and a handler that makes a single action fits between any two of them.
  *
- * Where.  At each point of a handler it is known whether an access may have happened, and whether one
- * may still come; where both hold the locks are held.  So a path takes them once at most, and loops with
- * accesses are inside as a whole.  A try block and its catch block agree: where one could be
- * entered with the locks and without, the region grows.  An error that ends the handler leaves them to
- * the executor.  Locks are taken in the order of the globals' numbers, all at once: no deadlock.
+ * Where.  At each point of a handler it is known whether an access may have happened, and whether
+ * one may still come; where both hold the locks are held.  So a path takes them once at most, and
+ * loops with accesses are inside as a whole.  A try block and its catch block agree: where one
+ * could be entered with the locks and without, the region grows.  An error that ends the handler
+ * leaves them to the executor.  Locks are taken in the order of the globals' numbers, all at once:
+ * no deadlock.
  *
  * A foreach of an event handler uses a snapshot that belongs to the statement and not to the CPU:
  * it holds its array's lock from the snapshot to the last element.
@@ -43,11 +44,11 @@
 
 /* Kinds of access to a global, as bits. */
 enum {
-  READ = 1,          /* one integer, membership */
-  WRITE = 2,         /* stores one integer */
-  SNAPSHOT = 4,      /* many elements, or all CPUs' parts of a statistic */
-  UPDATE = 8,        /* atomic, its result used */
-  ADDS = 16,         /* atomic, its result not used; these don't mix with each other: */
+  READ = 1,     /* one integer, membership */
+  WRITE = 2,    /* stores one integer */
+  SNAPSHOT = 4, /* many elements, or all CPUs' parts of a statistic */
+  UPDATE = 8,   /* atomic, its result used */
+  ADDS = 16,    /* atomic, its result not used; these don't mix with each other: */
   ANDS = 32,
   ORS = 64,
   XORS = 128,
@@ -66,15 +67,16 @@ struct locks {
   struct ir_module *m;
   u32 nglobals;
   struct flow_fns fns;
-  u32 *runs;              /* per function: enum runs of the handlers that reach it */
-  u32 **access;           /* per function and global: kinds, callees' included */
-  u32 *events, *timers;   /* per global: kinds by such handlers */
-  bool *contested;        /* and not only updated blindly */
+  u32 *runs;            /* per function: enum runs of the handlers that reach it */
+  u32 **access;         /* per function and global: kinds, callees' included */
+  u32 *events, *timers; /* per global: kinds by such handlers */
+  bool *contested;      /* and not only updated blindly */
   bool *locked;
-  u32 *iter_runs;         /* per foreach */
+  u32 *iter_runs; /* per foreach */
 };
 
-/* ---- accesses ----------------------------------------------------------------------------------- */
+/* ---- accesses -----------------------------------------------------------------------------------
+ */
 
 static u32 update_kind(const struct ir_ins *i)
 {
@@ -215,7 +217,8 @@ static void gather(struct locks *l)
     }
 }
 
-/* ---- which globals ------------------------------------------------------------------------------- */
+/* ---- which globals
+ * ------------------------------------------------------------------------------- */
 
 static bool only_blind(u32 kinds)
 {
@@ -352,7 +355,8 @@ static void find_locked(struct locks *l)
   free(many);
 }
 
-/* ---- placing them -------------------------------------------------------------------------------- */
+/* ---- placing them
+ * -------------------------------------------------------------------------------- */
 
 static struct ir_lockset *lockset(const struct locks *l, const struct region *r, u32 index)
 {
@@ -455,8 +459,8 @@ static u32 common_loop(const struct ir_fn *f, u32 x, u32 y)
   return x;
 }
 
-/* Puts LOCK or UNLOCK on the way from one block to another: in front of the jump when there is no other
- * way out, else into a block of its own.  */
+/* Puts LOCK or UNLOCK on the way from one block to another: in front of the jump when there is no
+ * other way out, else into a block of its own.  */
 static void place_on_edge(struct region *r, struct ir_block *b, u32 which, enum ir_op op,
                           struct ir_lockset *s)
 {

@@ -1,5 +1,6 @@
 /* The IR as text, for --dump and tests: one line per instruction, registers as %N, variables with
- * their names, the block that an error leads to behind the block's label.  */
+ * their names, the block that an error leads to behind the block's label.  Once they are known,
+ * strings have their bounds, as in string(16): bytes with the NUL.  */
 #include "ir/ir.h"
 
 static void put_str(struct strbuf *b, const char *s, u32 n)
@@ -25,6 +26,12 @@ static void put_reg(struct strbuf *b, const struct ir_fn *f, u32 r)
     sb_printf(b, "%%%u.%s", r, f->regs.v[r].name);
   else
     sb_printf(b, "%%%u", r);
+}
+
+static void put_bound(struct strbuf *b, u32 maxlen)
+{
+  if (maxlen)
+    sb_printf(b, "(%u)", maxlen);
 }
 
 static void put_val(struct strbuf *b, const struct ir_fn *f, const struct ir_val *v)
@@ -146,6 +153,7 @@ static void put_ins(struct strbuf *b, const struct ir_fn *f, const struct ir_ins
   sb_puts(b, "  ");
   if (ins->dst != IR_NO) {
     put_reg(b, f, ins->dst);
+    put_bound(b, f->regs.v[ins->dst].maxlen);
     sb_puts(b, " = ");
   }
   sb_puts(b, ir_ops[ins->op].name);
@@ -211,9 +219,12 @@ void ir_print_fn(struct strbuf *b, const struct ir_fn *f)
 static void put_global(struct strbuf *b, const struct ir_global *g)
 {
   sb_printf(b, "global %s", g->name);
-  for (u32 i = 0; i < g->nkeys; i++)
+  for (u32 i = 0; i < g->nkeys; i++) {
     sb_printf(b, "%s%s", i ? ", " : "[", ast_type_text(g->key_type[i]));
+    put_bound(b, g->key_maxlen[i]);
+  }
   sb_printf(b, "%s:%s", g->nkeys ? "]" : "", ast_type_text(g->type));
+  put_bound(b, g->val_maxlen);
   if (g->maxentries)
     sb_printf(b, " %u entries", g->maxentries);
   if (g->wrap)

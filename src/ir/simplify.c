@@ -3,8 +3,8 @@
  *   values.c   operands that are known become constants or earlier registers; operations on
  *              constants are carried out (fold.c)
  *   local.c    patterns of a few instructions
- *   here       branches that always go one way, blocks that do nothing or follow each other, results
- *              that nothing reads
+ *   here       branches that always go one way, blocks that do nothing or follow each other,
+ * results that nothing reads
  *
  * Errors stay: what may fail is dropped only when it is known not to.  */
 #include "ir/simplify.h"
@@ -14,7 +14,8 @@
 
 enum { ROUNDS_MAX = 16 };
 
-/* ---- dead instructions --------------------------------------------------------------------------- */
+/* ---- dead instructions
+ * --------------------------------------------------------------------------- */
 
 static bool moves_to_itself(const struct ir_ins *i)
 {
@@ -28,7 +29,8 @@ static bool dead_in_block(struct ir_block *b, u64 *set, const u64 *handler, u32 
     flow_set(set, b->val.reg);
   for (u32 k = b->ins.n; k--;) {
     struct ir_ins *i = &b->ins.v[k];
-    bool needed = i->dst != IR_NO && (flow_bit(set, i->dst) || (handler && flow_bit(handler, i->dst)));
+    bool needed =
+        i->dst != IR_NO && (flow_bit(set, i->dst) || (handler && flow_bit(handler, i->dst)));
     if (moves_to_itself(i) || (!needed && flow_removable(i))) {
       memmove(i, i + 1, (b->ins.n - 1 - k) * sizeof(*i));
       b->ins.n--;
@@ -66,7 +68,8 @@ bool simplify_dead(struct ir_module *m, struct ir_fn *f)
   return changed;
 }
 
-/* ---- blocks ------------------------------------------------------------------------------------------ */
+/* ---- blocks
+ * ------------------------------------------------------------------------------------------ */
 
 static bool is_header(const struct ir_fn *f, u32 block)
 {
@@ -183,7 +186,8 @@ bool simplify_blocks(struct ir_module *m, struct ir_fn *f)
   return changed | flow_prune(m->a, f);
 }
 
-/* ---- the pass ------------------------------------------------------------------------------------------- */
+/* ---- the pass
+ * ------------------------------------------------------------------------------------------- */
 
 void ir_pass_simplify(struct ir_module *m)
 {

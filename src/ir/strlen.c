@@ -18,24 +18,24 @@ enum { GROWTHS = 6, INT_TEXT = 32 /* any 64-bit integer in base 8 or more, sign,
 
 struct bound {
   u32 max;
-  u32 growths;                /* rounds in which it grew */
-  u32 round;                  /* the last of them */
+  u32 growths; /* rounds in which it grew */
+  u32 round;   /* the last of them */
 };
 
 struct bounds {
   struct ir_module *m;
   u32 M;
-  struct ir_fn *f;            /* being looked at */
-  struct bound **reg;         /* per function, by position in fns */
-  struct bound *cur;          /* reg[] of f */
-  struct bound *result;       /* per function */
+  struct ir_fn *f;      /* being looked at */
+  struct bound **reg;   /* per function, by position in fns */
+  struct bound *cur;    /* reg[] of f */
+  struct bound *result; /* per function */
   struct flow_fns fns;
-  u32 *index_of;              /* function id -> position; ids of m->fns */
-  struct bound *value;        /* per global */
-  struct bound (*stored)[9];  /* per global and key column */
+  u32 *index_of;             /* function id -> position; ids of m->fns */
+  struct bound *value;       /* per global */
+  struct bound (*stored)[9]; /* per global and key column */
   struct bound (*lookup)[9];
   struct bound subject, tokens; /* of =~ and tokenize() */
-  u32 pp;                     /* longest pp() or pn() */
+  u32 pp;                       /* longest pp() or pn() */
   u32 round;
   bool changed;
 };
@@ -218,7 +218,8 @@ static u64 of_result(struct bounds *b, const struct ir_ins *i)
   }
 }
 
-/* ---- what instructions store ------------------------------------------------------------------ */
+/* ---- what instructions store ------------------------------------------------------------------
+ */
 
 /* Keys that the operation stores or looks up; `mask` says which columns are given. */
 static void note_keys(struct bounds *b, const struct ir_global *g, const struct ir_val *keys,
@@ -250,8 +251,7 @@ static void note_effects(struct bounds *b, const struct ir_ins *i)
     if (i->op == IR_MSET && g->type == TY_STRING)
       grow(b, &b->value[g->id], of_val(b, &i->args[g->nkeys]));
     if (i->op == IR_MCAT)
-      grow(b, &b->value[g->id],
-           (u64)b->value[g->id].max + of_val(b, &i->args[g->nkeys]) - 1);
+      grow(b, &b->value[g->id], (u64)b->value[g->id].max + of_val(b, &i->args[g->nkeys]) - 1);
     break;
   case IR_MGET:
   case IR_MIN_:
@@ -298,7 +298,8 @@ static void look_at(struct bounds *b, u32 index)
   }
 }
 
-/* ---- the pass ------------------------------------------------------------------------------------ */
+/* ---- the pass
+ * ------------------------------------------------------------------------------------ */
 
 static void start(struct bounds *b)
 {

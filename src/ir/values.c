@@ -1,9 +1,9 @@
 /* What registers are known to hold, block by block: a constant, the value of another register, or
  * the key of a foreach's current element.  Operands are replaced by it.
  *
- * A forward analysis over the control-flow graph: a block starts with what holds at the end of every
- * block before it; a handler, with what holds before every instruction that may leave for it.  Registers
- * are assigned many times, so an assignment also ends what is known to be a copy of it.
+ * A forward analysis over the control-flow graph: a block starts with what holds at the end of
+ * every block before it; a handler, with what holds before every instruction that may leave for it.
+ * Registers are assigned many times, so an assignment also ends what is known to be a copy of it.
  *
  * a[k] in a foreach over `a` with k its key is the element's own value: the loop may not
  * change the array, so the snapshot has it, and the array is read once by the handler.  */
@@ -15,7 +15,7 @@
 enum { UNSEEN, ANY, INT, STR, COPY, KEY };
 struct fact {
   u32 kind;
-  u32 n;                 /* STR: length; COPY: register; KEY: column */
+  u32 n; /* STR: length; COPY: register; KEY: column */
   union {
     s64 num;
     const char *str;
@@ -28,7 +28,7 @@ struct values {
   struct ir_module *m;
   struct ir_fn *f;
   u32 nregs;
-  struct fact *in;       /* per block; NULL: nothing is known at the start of blocks */
+  struct fact *in; /* per block; NULL: nothing is known at the start of blocks */
   struct fact *now;
   bool *todo;
   bool changed;
@@ -85,7 +85,8 @@ static struct ir_val known(const struct values *v, struct ir_val x)
   }
 }
 
-/* ---- effects of an instruction on what is known ------------------------------------------------ */
+/* ---- effects of an instruction on what is known ------------------------------------------------
+ */
 
 static void assign(struct values *v, u32 dst, struct fact k)
 {
@@ -124,7 +125,8 @@ static void step(struct values *v, const struct ir_ins *i)
   assign(v, i->dst, k);
 }
 
-/* ---- from block to block -------------------------------------------------------------------------- */
+/* ---- from block to block
+ * -------------------------------------------------------------------------- */
 
 static void flow_to(struct values *v, u32 block, u32 but)
 {
@@ -184,7 +186,8 @@ static void analyse(struct values *v)
   free(v->todo);
 }
 
-/* ---- using it ----------------------------------------------------------------------------------------- */
+/* ---- using it
+ * ----------------------------------------------------------------------------------------- */
 
 /* Does nothing in the foreach change its array?  The handler's calls might. */
 static bool unchanged(const struct values *v, const struct ir_block *at, const struct ir_iter *it)

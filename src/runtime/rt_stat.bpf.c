@@ -15,9 +15,11 @@ INLINE s64 divide(s64 a, s64 b)
   return (s64)((a < 0) != (b < 0) ? -q : q);
 }
 
-INLINE s64 square_times(s64 n, s64 d)
+/* n (a - b) (a - b), wrapping */
+INLINE u64 square_times(s64 n, s64 a, s64 b)
 {
-  return (s64)((u64)n * (u64)d * (u64)d);
+  u64 d = (u64)a - (u64)b;
+  return (u64)n * d * d;
 }
 
 INLINE s64 variance(const struct rt_stat *s, u64 shift)
@@ -26,8 +28,8 @@ INLINE s64 variance(const struct rt_stat *s, u64 shift)
   if (n < 2)
     return 0;
   s64 mean = divide((s64)((u64)s->sum << shift), n);
-  s64 sum = square_times(n, s->mean - mean) + (n - 1) * divide(s->m2, n - 1);
-  return divide(sum, n - 1) >> (shift < 32 ? 2 * shift : 63);
+  u64 sum = square_times(n, s->mean, mean) + (u64)(n - 1) * (u64)divide(s->m2, n - 1);
+  return divide((s64)sum, n - 1) >> (shift < 32 ? 2 * shift : 63);
 }
 
 s64 rt_stat_get(struct rt_mem *f, u64 off, u64 op, u64 shift)
@@ -75,8 +77,8 @@ u64 rt_stat_merge(struct rt_mem *f, u64 into, u64 from)
   }
   s64 n = a->count + b->count;
   s64 mean = divide((s64)((u64)a->count * (u64)a->mean + (u64)b->count * (u64)b->mean), n);
-  a->m2 = (s64)((u64)a->m2 + (u64)b->m2 + (u64)square_times(a->count, a->mean - mean) +
-                (u64)square_times(b->count, b->mean - mean));
+  a->m2 = (s64)((u64)a->m2 + (u64)b->m2 + square_times(a->count, a->mean, mean) +
+                square_times(b->count, b->mean, mean));
   a->mean = mean;
   a->count = n;
   a->sum = (s64)((u64)a->sum + (u64)b->sum);

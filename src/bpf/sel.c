@@ -765,7 +765,7 @@ static void sel_print(struct gen *g, const struct ir_ins *i)
 static void sel_log(struct gen *g, const struct ir_ins *i)
 {
   static const enum ir_type arg_type[] = {IR_STR};
-  static struct print_expr line = {.newline = true};
+  static struct print_expr line = {.line = true};
   static const struct ir_fmt fmt = {.print = &line, .nargs = 1, .arg_type = (enum ir_type *)arg_type};
   struct ir_ins print = *i;
   print.op = IR_PRINT;

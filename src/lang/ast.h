@@ -78,6 +78,7 @@ struct print_expr {
   bool to_string; /* sprint…: yields a string */
   bool formatted; /* …printf */
   bool newline;   /* …ln */
+  bool line;      /* log(): a newline is added where there is none */
   bool delimited; /* …d */
   bool is_char;   /* print_char */
   const char *delim; /* printd's first argument (must be a literal) */

@@ -108,6 +108,7 @@ static void render_formatted(struct strbuf *out, const struct print_expr *pe,
 void fmt_render(struct strbuf *out, const struct ir_fmt *fmt, const struct fmt_arg *args)
 {
   const struct print_expr *pe = fmt->print;
+  size_t start = out->n;
   if (pe->formatted) {
     render_formatted(out, pe, args);
     return;
@@ -120,7 +121,7 @@ void fmt_render(struct strbuf *out, const struct ir_fmt *fmt, const struct fmt_a
     else
       put_int(out, args[i].num, RT_SPEC(pe->is_char ? CONV_C : CONV_D, 0, 0, RT_NO_PREC, 0));
   }
-  if (pe->newline)
+  if (pe->newline || (pe->line && (out->n == start || out->s[out->n - 1] != '\n')))
     sb_putc(out, '\n');
 }
 

@@ -40,11 +40,24 @@ static void add_arg(struct pieces *p, const struct ir_val *v, enum ir_type type)
   vec_push(p->b->a, &p->types, type);
 }
 
+/* "%#s" shows what text_str() makes of the argument. */
+static void add_escaped(struct pieces *p, struct fmt_piece f, const struct ir_val *v)
+{
+  struct ir_ins *ins = irb_emit(p->b, IR_FN, v, 1);
+  ins->builtin = &ir_builtins[FN_TEXT_STR];
+  struct ir_val text = irb_result(p->b, ins, IR_STR, DST_ANY);
+  f.flags &= ~(u32)FMT_ALT;
+  vec_push(p->b->a, &p->out->fmt, f);
+  add_arg(p, &text, IR_STR);
+}
+
 /* One conversion and its argument, which is v. */
 static void add_conv(struct pieces *p, const struct fmt_piece *f, const struct ir_val *v)
 {
   char digits[24];
-  if (is_plain(f) && f->conv == CONV_S && v->kind == V_STR) {
+  if (f->conv == CONV_S && f->flags & FMT_ALT) {
+    add_escaped(p, *f, v);
+  } else if (is_plain(f) && f->conv == CONV_S && v->kind == V_STR) {
     add_text(p, v->str, v->len);
   } else if (is_plain(f) && f->conv == CONV_D && v->kind == V_INT) {
     int n = snprintf(digits, sizeof(digits), "%lld", (long long)v->num);

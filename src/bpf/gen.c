@@ -31,10 +31,17 @@ static bool ins_can_fail(const struct gen *g, const struct ir_ins *i)
   if ((u32)i->op >= IR_NOPS)
     return (u32)i->op == BIR_SAVE || (u32)i->op == BIR_RERAISE;
   if (i->op == IR_FN)
-    return i->builtin->flags & BI_FAIL;
+    return i->builtin->flags & BI_FAIL || i->builtin->fn == FN_ABORT;
   if (i->op == IR_CALL)
     return g->gfn[i->fn->id].gf->can_fail;
   return ir_ops[i->op].flags & BI_FAIL;
+}
+
+/* May leave the function whatever catches. */
+static bool ins_can_abort(const struct gen *g, const struct ir_ins *i)
+{
+  return i->op == IR_FN ? i->builtin->fn == FN_ABORT
+                        : g->aborts && i->op == IR_CALL && ins_can_fail(g, i);
 }
 
 static void add_exit(struct gen *g, struct genfn *f, u32 from_loop, u32 target)
@@ -65,7 +72,7 @@ static void find_exits(struct gen *g, struct genfn *f)
     if (b->term == T_BR)
       add_exit(g, f, b->loop, b->to[1]);
     for (u32 k = 0; k < b->ins.n; k++) {
-      if (b->ins.v[k].op == IR_LOCK)
+      if (b->ins.v[k].op == IR_LOCK || ins_can_abort(g, &b->ins.v[k]))
         add_exit(g, f, b->loop, TO_ERR(f));
       if (ins_can_fail(g, &b->ins.v[k]))
         add_exit(g, f, b->loop, b->handler != IR_NO ? b->handler : TO_ERR(f));
@@ -384,8 +391,7 @@ static void gen_called(struct gen *g)
 {
   for (bool more = true; more;) {
     more = false;
-    for (u32 i = 0; i < g->m->fns.n; i++) {
-      u32 id = g->m->fns.v[i]->id;
+    for (u32 id = 0; id < g->nfns; id++) {
       if (g->gfn[id].sub == IR_NO || g->unit->subs.v[g->gfn[id].sub]->insns.n)
         continue;
       gen_function(g, id);
@@ -481,6 +487,7 @@ static void report_error(struct gen *g, struct genfn *f, struct ir_probe *p)
   u32 skipped = label_new(g), done = label_new(g), go_on = label_new(g), send = label_new(g);
   emit_ldx(g, SZ_W, R6, base, err_off);
   emit_jcci(g, BPF_JEQ, R6, ERR_SKIP, skipped);
+  emit_jcci(g, BPF_JEQ, R6, ERR_ABORT, done);
   emit_mapval(g, R1, BMAP_STATE, 0);
   emit_movi(g, R2, 1);
   emit_atomic(g, BPF_ADD | BPF_FETCH, R1, offsetof(struct rt_state, errors), R2);
@@ -660,11 +667,8 @@ static struct bpf_unit *unit_new(struct gen *g, const char *name, enum bpf_prog_
   u->fd = -1;
   vec_push(g->a, &g->img->units, u);
   g->unit = u;
-  for (u32 i = 0; i < g->m->fns.n; i++)
-    g->gfn[g->m->fns.v[i]->id].sub = IR_NO;
-  for (u32 i = 0; i < g->m->probes.n; i++)
-    if (g->m->probes.v[i]->cond)
-      g->gfn[g->m->probes.v[i]->cond->id].sub = IR_NO;
+  for (u32 i = 0; i < g->nfns; i++)
+    g->gfn[i].sub = IR_NO;
   for (u32 i = 0; i < g->m->globals.n; i++)
     g->gmap[g->m->globals.v[i]->id].merge_sub = IR_NO;
   return u;
@@ -724,13 +728,27 @@ static bool body_can_fail(const struct gen *g, const struct ir_fn *fn)
 {
   for (u32 n = 0; n < fn->blocks.n; n++)
     for (u32 k = 0; k < fn->blocks.v[n]->ins.n; k++)
-      if (fn->blocks.v[n]->handler == IR_NO && ins_can_fail(g, &fn->blocks.v[n]->ins.v[k]))
+      if (fn->blocks.v[n]->handler == IR_NO ? ins_can_fail(g, &fn->blocks.v[n]->ins.v[k])
+                                            : ins_can_abort(g, &fn->blocks.v[n]->ins.v[k]))
         return true;
+  return false;
+}
+
+static bool calls_abort(const struct ir_fn *fn)
+{
+  for (u32 n = 0; n < fn->blocks.n; n++)
+    for (u32 k = 0; k < fn->blocks.v[n]->ins.n; k++) {
+      const struct ir_ins *i = &fn->blocks.v[n]->ins.v[k];
+      if (i->op == IR_FN && i->builtin->fn == FN_ABORT)
+        return true;
+    }
   return false;
 }
 
 static void find_failing(struct gen *g)
 {
+  for (u32 i = 0; i < g->m->fns.n; i++)
+    g->aborts |= calls_abort(g->m->fns.v[i]);
   for (bool changed = true; changed;) {
     changed = false;
     for (u32 i = 0; i < g->m->fns.n; i++) {
@@ -957,13 +975,12 @@ struct bpf_image *bpf_gen(struct arena *a, struct ir_module *m, const struct run
   rodata_add(g, "\0\0\0\0\0\0\0", 8, 8);
   well_known_maps(g);
   layout_globals(g);
-  u32 nfns = 0;
-  for (u32 i = 0; i < m->fns.n; i++)
-    nfns = MAX(nfns, m->fns.v[i]->id + 1);
+  /* Conditions are functions behind the script's. */
+  g->nfns = m->fns.n;
   for (u32 i = 0; i < m->probes.n; i++)
     if (m->probes.v[i]->cond)
-      nfns = MAX(nfns, m->probes.v[i]->cond->id + 1);
-  g->gfn = NEW_ARRAY(a, struct gfn, nfns + 1);
+      m->probes.v[i]->cond->id = g->nfns++;
+  g->gfn = NEW_ARRAY(a, struct gfn, g->nfns + 1);
   flatten_module(g);
   for (u32 i = 0; i < m->fns.n; i++)
     if (m->fns.v[i]->blocks.n)

@@ -27,7 +27,7 @@ enum { R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10 };
 enum { STK_FRAME = -8, STK_CTX = -16, STK_TMP = -24, STK_TMP2 = -32, STK_SLOTS = -32 };
 enum { STACK_MODE_MAX = 384 };       /* bytes of slots in a handler without a frame */
 enum { SMALL_STR = 32 };             /* strings this short are zero-padded and copied inline */
-enum { ERR_HAS_ADDR = 0x40000000, ERR_SKIP = 0x3fffffff };
+enum { ERR_HAS_ADDR = 0x40000000, ERR_SKIP = 0x3fffffff, ERR_ABORT = 0x3ffffffe };
 
 enum bpf_size { SZ_W = 0x00, SZ_H = 0x08, SZ_B = 0x10, SZ_DW = 0x18 };
 
@@ -120,7 +120,8 @@ struct gen {
   VEC(struct fixup) fixups;
   struct bpf_gmap *gmap;        /* per global */
   struct giter *giter;      /* per iter */
-  struct gfn *gfn;          /* per function */
+  struct gfn *gfn;          /* per function, then per condition of a probe */
+  u32 nfns;
   u32 int_top, str_top;     /* frame allocation */
   struct strbuf rodata;
   struct strmap lits;       /* literal -> offset + 1 */
@@ -130,6 +131,7 @@ struct gen {
   u32 M;                    /* MAXSTRINGLEN */
   u32 nerr_tab;             /* rodata offset of the table of error texts, 0: not made */
   u32 pp_tab, pn_tab, errno_tab;
+  bool aborts;              /* the script calls abort(), which no catch stops */
   bool failed;
 };
 

@@ -1047,6 +1047,19 @@ static void sel_budget(struct gen *g, const struct ir_block *b, const struct ir_
   label_here(g, ok);
 }
 
+/* R0 tells whether the function failed; abort() in it ends the handler. */
+static void call_failed(struct gen *g, const struct ir_block *b)
+{
+  u32 ok = label_new(g);
+  emit_jcci(g, BPF_JEQ, R0, 0, ok);
+  if (g->aborts && b->handler != IR_NO) {
+    emit_ldx(g, SZ_W, R1, R9, offsetof(struct rt_frame, err));
+    emit_jcci(g, BPF_JEQ, R1, ERR_ABORT, edge_label(g, TO_ERR(g->f)));
+  }
+  emit_jmp(g, fail_label(g, b));
+  label_here(g, ok);
+}
+
 /* Arguments go into the callee's parameter slots, the result comes back in its result slot. */
 static void sel_call(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
 {
@@ -1075,7 +1088,7 @@ static void sel_call(struct gen *g, const struct ir_block *b, const struct ir_in
   emit_ldx(g, SZ_W, R1, R9, offsetof(struct rt_frame, slot));
   emit_callsub(g, callee->sub);
   if (cf->can_fail)
-    emit_jcci(g, BPF_JNE, R0, 0, fail_label(g, b));
+    call_failed(g, b);
   if (i->dst == IR_NO || g->f->place[i->dst].kind == PL_NONE)
     return;
   if (fn->result == IR_INT) {
@@ -1245,8 +1258,12 @@ static void sel_fn(struct gen *g, const struct ir_block *b, const struct ir_ins 
     emit_movi(g, R4, flags_off(g, i->flags));
     rt_call(g, i->builtin->fn == FN_FLAGS_STR ? "rt_flags_str" : "rt_enum_str");
     break;
-  case FN_EXIT:
   case FN_ABORT:
+    sel_exit(g);
+    store_err(g, ERR_ABORT, -1);
+    emit_jmp(g, edge_label(g, TO_ERR(g->f)));
+    break;
+  case FN_EXIT:
     sel_exit(g);
     break;
   case FN_LOG:

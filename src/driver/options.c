@@ -151,8 +151,8 @@ static const char help[] =
     "   --color[=WHEN]\n"
     "              color messages: never, always or auto\n"
     "   --dump=PASS\n"
-    "              print the intermediate code after PASS: build, inline, simplify,\n"
-    "              strlen, locks (or ir: all passes), or the BPF code: bpf\n";
+    "              print the intermediate code after PASS: build, inline, budget,\n"
+    "              simplify, strlen, locks (or ir: all passes), or the BPF code: bpf\n";
 
 /* ---- small parsers ------------------------------------------------------------------ */
 

@@ -234,8 +234,8 @@ static const struct ir_pass {
   bool optimizes; /* left out by -u */
 } ir_passes[] = {
     {"inline", ir_pass_inline, true},
-    {"simplify", ir_pass_simplify, true},
     {"budget", ir_pass_budget, true},
+    {"simplify", ir_pass_simplify, true},
     {"strlen", ir_pass_strlen, false},
     {"locks", ir_pass_locks, false},
 };
@@ -513,8 +513,8 @@ int passes_run(struct arena *a, struct options *o)
   struct compile c;
   if (o->dump && !known_dump(o->dump)) {
     fprintf(stderr,
-            "ERROR: --dump=%s: no such pass; there are build, inline, simplify, "
-            "budget, strlen, locks, ir and bpf.\n",
+            "ERROR: --dump=%s: no such pass; there are build, inline, budget, "
+            "simplify, strlen, locks, ir and bpf.\n",
             o->dump);
     return 1;
   }

@@ -2,7 +2,7 @@
  * without recursion executes each of its statements once at most.  Functions keep theirs while any
  * other handler calls them.  */
 #include "elaborate/program.h"
-#include "ir/ir.h"
+#include "ir/flow.h"
 
 #include <stdlib.h>
 
@@ -57,7 +57,7 @@ static void count_callees(struct budget *w, const struct ir_fn *f)
     }
 }
 
-static void drop(struct ir_fn *f)
+static void drop(struct arena *a, struct ir_fn *f)
 {
   for (u32 i = 0; i < f->blocks.n; i++) {
     struct ir_block *b = f->blocks.v[i];
@@ -67,6 +67,7 @@ static void drop(struct ir_fn *f)
         b->ins.v[n++] = b->ins.v[k];
     b->ins.n = n;
   }
+  flow_prune(a, f); /* a handler of nothing else */
 }
 
 static bool is_counted(struct budget *w, const struct ir_probe *p)
@@ -85,10 +86,10 @@ void ir_pass_budget(struct ir_module *m)
     if (is_counted(&w, m->probes.v[i]))
       count_callees(&w, m->probes.v[i]->handler);
     else
-      drop(m->probes.v[i]->handler);
+      drop(m->a, m->probes.v[i]->handler);
   for (u32 i = 0; i < m->fns.n; i++)
     if (!w.counted[i])
-      drop(m->fns.v[i]);
+      drop(m->a, m->fns.v[i]);
   free(w.most);
   free(w.counted);
 }

@@ -207,8 +207,8 @@ struct ir_module {
 /* ir_build(): typed syntax tree to IR (ir/build*.c). */
 struct ir_module *ir_build(struct arena *a, struct program *p, struct diag *diag);
 void ir_pass_inline(struct ir_module *m);   /* small and single-use functions */
-void ir_pass_simplify(struct ir_module *m); /* constants, copies, dead code, dead blocks */
 void ir_pass_budget(struct ir_module *m);   /* drops BUDGETs that can't fail */
+void ir_pass_simplify(struct ir_module *m); /* constants, copies, dead code, dead blocks */
 void ir_pass_strlen(struct ir_module *m);   /* bounds of strings */
 void ir_pass_locks(struct ir_module *m);    /* inserts LOCK / UNLOCK where needed */
 /* Checks every invariant above; false and a message (to `why`) at the first that fails. */

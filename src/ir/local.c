@@ -88,6 +88,8 @@ static bool repeatable(const struct ir_ins *i)
     return false;
   if (i->op == IR_FN)
     return i->builtin->flags & BI_PURE || stable(i->builtin->fn);
+  if (i->op == IR_GGET || i->op == IR_MGET || i->op == IR_MIN_)
+    return true; /* handlers see globals as if they ran alone */
   return ir_ops[i->op].flags & BI_PURE || i->op == IR_DIV || i->op == IR_MOD;
 }
 
@@ -95,7 +97,8 @@ static bool same_op(const struct ir_ins *a, const struct ir_ins *b)
 {
   return a->op == b->op && a->nargs == b->nargs && a->imm == b->imm && a->imm2 == b->imm2 &&
          (a->op != IR_FN || (a->builtin == b->builtin && a->flags == b->flags)) &&
-         (a->op != IR_STRTAB || a->strtab == b->strtab) && same_args(a, b, a->nargs);
+         (a->op != IR_STRTAB || a->strtab == b->strtab) && flow_global(a) == flow_global(b) &&
+         same_args(a, b, a->nargs);
 }
 
 /* Results at hand; a list is never changed, a block's begins with its predecessor's. */
@@ -113,16 +116,25 @@ struct again {
   bool changed;
 };
 
-static const struct avail *without(struct again *g, const struct avail *list, u32 reg)
+/* Does `i` make it unknown what the earlier instruction would yield now? */
+static bool spoils(const struct ir_ins *i, const struct ir_ins *earlier)
+{
+  const struct ir_global *g = flow_global(earlier);
+  return (i->dst != IR_NO && mentions(earlier, i->dst)) ||
+         (g && (i->op == IR_CALL || (flow_writes(i) && flow_global(i) == g)));
+}
+
+static const struct avail *without(struct again *g, const struct avail *list,
+                                   const struct ir_ins *i)
 {
   struct avail *first = NULL, **end = &first;
   bool stays = true;
   for (const struct avail *v = list; v; v = v->next)
-    stays = stays && !mentions(&v->ins, reg);
+    stays = stays && !spoils(i, &v->ins);
   if (stays)
     return list;
   for (const struct avail *v = list; v; v = v->next) {
-    if (mentions(&v->ins, reg))
+    if (spoils(i, &v->ins))
       continue;
     *end = NEW(g->m->a, struct avail);
     (*end)->ins = v->ins;
@@ -142,8 +154,7 @@ static const struct avail *again_ins(struct again *g, const struct avail *list, 
       g->changed = true;
       candidate = false;
     }
-  if (i->dst != IR_NO)
-    list = without(g, list, i->dst);
+  list = without(g, list, i);
   if (candidate && !reads(i, i->dst)) {
     struct avail *v = NEW(g->m->a, struct avail);
     v->next = list;

@@ -4,6 +4,7 @@
  * A forward analysis over the control-flow graph: a block starts with what holds at the end of
  * every block before it; a handler, with what holds before every instruction that may leave for it.
  * Registers are assigned many times, so an assignment also ends what is known to be a copy of it.
+ * Constants and copies are kept apart: what first seems to be a constant may yet be a copy.
  *
  * a[k] in a foreach over `a` with k its key is the element's own value: the loop may not
  * change the array, so the snapshot has it, and the array is read once by the handler.  */
@@ -12,10 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { UNSEEN, ANY, INT, STR, COPY, KEY };
+enum { UNSEEN, ANY, INT, STR, KEY };
 struct fact {
   u32 kind;
-  u32 n; /* STR: length; COPY: register; KEY: column */
+  u32 copy; /* the register that it equals, or IR_NO */
+  u32 n;    /* STR: length; KEY: column */
   union {
     s64 num;
     const char *str;
@@ -34,6 +36,8 @@ struct values {
   bool changed;
 };
 
+static const struct fact nothing = {.kind = ANY, .copy = IR_NO};
+
 static bool same(const struct fact *a, const struct fact *b)
 {
   if (a->kind != b->kind)
@@ -43,8 +47,6 @@ static bool same(const struct fact *a, const struct fact *b)
     return a->num == b->num;
   case STR:
     return a->n == b->n && !memcmp(a->str, b->str, a->n);
-  case COPY:
-    return a->n == b->n;
   case KEY:
     return a->n == b->n && a->iter == b->iter;
   default:
@@ -54,17 +56,19 @@ static bool same(const struct fact *a, const struct fact *b)
 
 static struct fact fact_of(const struct values *v, const struct ir_val *x)
 {
+  struct fact k;
   switch (x->kind) {
   case V_INT:
-    return (struct fact){.kind = INT, .num = x->num};
+    return (struct fact){.kind = INT, .copy = IR_NO, .num = x->num};
   case V_STR:
     if (x->len >= v->m->maxstringlen)
-      return (struct fact){.kind = ANY};
-    return (struct fact){.kind = STR, .n = x->len, .str = x->str};
+      return nothing;
+    return (struct fact){.kind = STR, .copy = IR_NO, .n = x->len, .str = x->str};
   default:
-    if (v->now[x->reg].kind > ANY)
-      return v->now[x->reg];
-    return (struct fact){.kind = COPY, .n = x->reg};
+    k = v->now[x->reg];
+    if (k.copy == IR_NO)
+      k.copy = x->reg;
+    return k;
   }
 }
 
@@ -78,10 +82,8 @@ static struct ir_val known(const struct values *v, struct ir_val x)
     return (struct ir_val){.kind = V_INT, .num = k->num};
   case STR:
     return (struct ir_val){.kind = V_STR, .str = k->str, .len = k->n};
-  case COPY:
-    return (struct ir_val){.kind = V_REG, .reg = k->n};
   default:
-    return x;
+    return k->copy == IR_NO ? x : (struct ir_val){.kind = V_REG, .reg = k->copy};
   }
 }
 
@@ -90,17 +92,17 @@ static struct ir_val known(const struct values *v, struct ir_val x)
 
 static void assign(struct values *v, u32 dst, struct fact k)
 {
-  if (k.kind == COPY && k.n == dst) /* x = x */
+  if (k.copy == dst) /* x = x */
     return;
   for (u32 r = 0; r < v->nregs; r++)
-    if (v->now[r].kind == COPY && v->now[r].n == dst)
-      v->now[r].kind = ANY;
+    if (v->now[r].copy == dst)
+      v->now[r].copy = IR_NO;
   v->now[dst] = k;
 }
 
 static void step(struct values *v, const struct ir_ins *i)
 {
-  struct fact k = {.kind = ANY};
+  struct fact k = nothing;
   struct ir_val x;
   if (i->op == IR_ITER_NEXT || i->op == IR_ITER_BEGIN)
     for (u32 r = 0; r < v->nregs; r++)
@@ -111,7 +113,7 @@ static void step(struct values *v, const struct ir_ins *i)
   if (i->op == IR_MOV) {
     k = fact_of(v, &i->args[0]);
   } else if (i->op == IR_ITER_KEY) {
-    k = (struct fact){.kind = KEY, .n = (u32)i->imm, .iter = i->iter};
+    k = (struct fact){.kind = KEY, .copy = IR_NO, .n = (u32)i->imm, .iter = i->iter};
   } else if (i->nargs && i->nargs <= 2) {
     struct ir_val args[2] = {known(v, i->args[0])};
     if (i->nargs == 2)
@@ -133,13 +135,21 @@ static void flow_to(struct values *v, u32 block, u32 but)
   struct fact *in = v->in + (size_t)block * v->nregs;
   for (u32 r = 0; r < v->nregs; r++) {
     struct fact k = v->now[r];
-    if (r == but || (k.kind == COPY && k.n == but))
-      k.kind = ANY;
+    if (but != IR_NO && r == but)
+      k = nothing;
+    else if (but != IR_NO && k.copy == but)
+      k.copy = IR_NO;
     if (in[r].kind == UNSEEN) {
       in[r] = k;
       v->todo[block] = true;
-    } else if (in[r].kind != ANY && !same(&in[r], &k)) {
+      continue;
+    }
+    if (in[r].kind != ANY && !same(&in[r], &k)) {
       in[r].kind = ANY;
+      v->todo[block] = true;
+    }
+    if (in[r].copy != IR_NO && in[r].copy != k.copy) {
+      in[r].copy = IR_NO;
       v->todo[block] = true;
     }
   }
@@ -148,7 +158,7 @@ static void flow_to(struct values *v, u32 block, u32 but)
 static void start_block(struct values *v, u32 block)
 {
   for (u32 r = 0; r < v->nregs; r++)
-    v->now[r] = v->in ? v->in[(size_t)block * v->nregs + r] : (struct fact){.kind = ANY};
+    v->now[r] = v->in ? v->in[(size_t)block * v->nregs + r] : nothing;
 }
 
 static void run_block(struct values *v, const struct ir_block *b)
@@ -172,7 +182,7 @@ static void analyse(struct values *v)
   v->in = calloc((size_t)f->blocks.n * v->nregs, sizeof(struct fact));
   v->todo = calloc(f->blocks.n, sizeof(bool));
   for (u32 r = 0; r < v->nregs; r++)
-    v->in[r].kind = ANY;
+    v->in[r] = nothing;
   v->todo[0] = true;
   for (bool any = true; any;) {
     any = false;

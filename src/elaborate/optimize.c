@@ -405,31 +405,6 @@ static bool reach_visit(struct expr **px, void *arg)
   return true;
 }
 
-struct cycle {
-  struct elab *e;
-  struct sym_func *from;
-  VEC(struct sym_func *) seen;
-};
-
-static bool cycle_visit(struct expr **px, void *arg)
-{
-  struct cycle *c = arg;
-  if ((*px)->kind != E_CALL)
-    return true;
-  for (struct sym_func *f = (*px)->func; f; f = f->next_overload) {
-    bool known = false;
-    if (f == c->from)
-      c->from->recursive = true;
-    for (u32 i = 0; i < c->seen.n; i++)
-      known |= c->seen.v[i] == f;
-    if (known)
-      continue;
-    vec_push(c->e->a, &c->seen, f);
-    stmt_walk(f->body, cycle_visit, c);
-  }
-  return true;
-}
-
 void drop_unreached_functions(struct elab *e)
 {
   for (u32 i = 0; i < e->st->all_funcs.n; i++)
@@ -439,14 +414,6 @@ void drop_unreached_functions(struct elab *e)
     stmt_walk(pi->body, reach_visit, e);
     if (pi->cond)
       expr_walk(&pi->cond, reach_visit, e);
-  }
-  for (u32 i = 0; i < e->st->all_funcs.n; i++) {
-    struct sym_func *f = &e->st->all_funcs.v[i]->f;
-    if (!f->used)
-      continue;
-    struct cycle c = {.e = e, .from = f};
-    f->recursive = false;
-    stmt_walk(f->body, cycle_visit, &c);
   }
 }
 

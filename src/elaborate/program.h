@@ -44,7 +44,7 @@ struct sym_func {
   VEC(struct sym_local *) locals; /* other than parameters */
   struct stmt *body;
   struct sym_func *next_overload; /* tried when this one executes `next` */
-  bool used, recursive, from_tapset;
+  bool used, from_tapset;
   struct ir_fn *ir;        /* pass 3 */
 };
 

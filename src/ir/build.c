@@ -344,26 +344,59 @@ static void build_probe(struct build *b, struct probe_inst *pi)
 
 /* ---- recursion ------------------------------------------------------------------------------ */
 
-static void calls(struct ir_fn *f, bool *seen)
+/* Tarjan's strongly connected components of the call graph. */
+struct scc {
+  u32 *index, *low; /* by function; index 0: not visited */
+  u32 *stack, n, next;
+  bool *on_stack;
+};
+
+static void scc_pop(struct scc *s, struct ir_module *m, u32 root)
 {
+  bool cycle = s->stack[s->n - 1] != root;
+  u32 id;
+  do {
+    id = s->stack[--s->n];
+    s->on_stack[id] = false;
+    m->fns.v[id]->recursive |= cycle;
+  } while (id != root);
+}
+
+static void scc_visit(struct scc *s, struct ir_module *m, struct ir_fn *f)
+{
+  u32 v = f->id;
+  s->index[v] = s->low[v] = ++s->next;
+  s->stack[s->n++] = v;
+  s->on_stack[v] = true;
   for (u32 i = 0; i < f->blocks.n; i++)
     for (u32 k = 0; k < f->blocks.v[i]->ins.n; k++) {
       const struct ir_ins *ins = &f->blocks.v[i]->ins.v[k];
-      if (ins->op != IR_CALL || seen[ins->fn->id])
+      if (ins->op != IR_CALL)
         continue;
-      seen[ins->fn->id] = true;
-      calls(ins->fn, seen);
+      u32 w = ins->fn->id;
+      f->recursive |= w == v;
+      if (!s->index[w])
+        scc_visit(s, m, ins->fn);
+      if (s->on_stack[w])
+        s->low[v] = MIN(s->low[v], s->low[w]);
     }
+  if (s->low[v] == s->index[v])
+    scc_pop(s, m, v);
 }
 
 static void mark_recursive(struct ir_module *m)
 {
-  for (u32 i = 0; i < m->fns.n; i++) {
-    bool *seen = calloc(m->fns.n, sizeof(bool));
-    calls(m->fns.v[i], seen);
-    m->fns.v[i]->recursive = seen[i];
-    free(seen);
-  }
+  struct scc s = {.next = 0};
+  u32 *mem = calloc(m->fns.n + 1, 3 * sizeof(u32));
+  s.index = mem;
+  s.low = mem + m->fns.n;
+  s.stack = s.low + m->fns.n;
+  s.on_stack = calloc(m->fns.n + 1, sizeof(bool));
+  for (u32 i = 0; i < m->fns.n; i++)
+    if (!s.index[i])
+      scc_visit(&s, m, m->fns.v[i]);
+  free(mem);
+  free(s.on_stack);
 }
 
 /* ---- what a probe's condition reads, functions that it calls included ----------------------- */

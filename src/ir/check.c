@@ -447,13 +447,49 @@ static bool check_block(struct check *c)
 
 /* ---- paths: reachability and assignment before use ------------------------------------------ */
 
+/* Only registers that some block reads before it assigns them are followed from block to block. */
 struct flow {
   struct check *c;
+  u32 *slot; /* of each register: its bit, or IR_NO */
   u32 words;
-  u64 *in, *now; /* registers assigned on every path: at each block's start; here */
+  u64 *in, *now; /* assigned on every path: at each block's start; here */
   bool *seen, *queued;
   u32 *stack, n;
 };
+
+static void number_read(struct flow *w, const struct ir_val *v, const u32 *assigned, u32 block,
+                        u32 *n)
+{
+  if (v->kind == V_REG && assigned[v->reg] != block + 1 && w->slot[v->reg] == IR_NO)
+    w->slot[v->reg] = (*n)++;
+}
+
+static u32 number_slots(struct flow *w)
+{
+  const struct ir_fn *f = w->c->f;
+  u32 *assigned = calloc(f->regs.n + 1, sizeof(u32)), n = 0; /* the last block + 1 that did */
+  memset(w->slot, 0xff, f->regs.n * sizeof(u32));
+  for (u32 i = 0; i < f->blocks.n; i++) {
+    const struct ir_block *k = f->blocks.v[i];
+    for (u32 m = 0; m < k->ins.n; m++) {
+      for (u32 a = 0; a < k->ins.v[m].nargs; a++)
+        number_read(w, &k->ins.v[m].args[a], assigned, i, &n);
+      if (k->ins.v[m].dst != IR_NO)
+        assigned[k->ins.v[m].dst] = i + 1;
+    }
+    if (k->term == T_BR || (k->term == T_RET && k->has_val))
+      number_read(w, &k->val, assigned, i, &n);
+  }
+  free(assigned);
+  return n;
+}
+
+static void assign(struct flow *w, u32 reg)
+{
+  u32 bit = reg == IR_NO ? IR_NO : w->slot[reg];
+  if (bit != IR_NO)
+    w->now[bit / 64] |= 1ull << bit % 64;
+}
 
 static void flow_to(struct flow *w, u32 to)
 {
@@ -479,8 +515,7 @@ static void flow_block(struct flow *w, u32 id)
     const struct ir_ins *ins = &k->ins.v[i];
     if (k->handler != IR_NO && ir_can_fail(ins))
       flow_to(w, k->handler);
-    if (ins->dst != IR_NO)
-      w->now[ins->dst / 64] |= 1ull << ins->dst % 64;
+    assign(w, ins->dst);
   }
   if (k->term != T_RET)
     flow_to(w, k->to[0]);
@@ -488,9 +523,11 @@ static void flow_block(struct flow *w, u32 id)
     flow_to(w, k->to[1]);
 }
 
-static bool assigned(struct flow *w, const struct ir_val *v)
+/* Registers without a slot are assigned in the block that reads them. */
+static bool is_assigned(struct flow *w, const struct ir_val *v)
 {
-  if (v->kind != V_REG || w->now[v->reg / 64] >> v->reg % 64 & 1)
+  u32 bit = v->kind == V_REG ? w->slot[v->reg] : IR_NO;
+  if (bit == IR_NO || w->now[bit / 64] >> bit % 64 & 1)
     return true;
   return fail(w->c, "register %u is read before it is assigned", v->reg);
 }
@@ -503,14 +540,13 @@ static bool reads_block(struct flow *w, u32 id)
   for (u32 i = 0; i < c->k->ins.n; i++) {
     c->ins = &c->k->ins.v[i];
     for (u32 n = 0; n < c->ins->nargs; n++)
-      if (!assigned(w, &c->ins->args[n]))
+      if (!is_assigned(w, &c->ins->args[n]))
         return false;
-    if (c->ins->dst != IR_NO)
-      w->now[c->ins->dst / 64] |= 1ull << c->ins->dst % 64;
+    assign(w, c->ins->dst);
   }
   c->ins = NULL;
   if (c->k->term == T_BR || (c->k->term == T_RET && c->k->has_val))
-    return assigned(w, &c->k->val);
+    return is_assigned(w, &c->k->val);
   return true;
 }
 
@@ -518,7 +554,7 @@ static bool flow_run(struct flow *w)
 {
   const struct ir_fn *f = w->c->f;
   for (u32 i = 0; i < f->params.n; i++)
-    w->now[f->params.v[i] / 64] |= 1ull << f->params.v[i] % 64;
+    assign(w, f->params.v[i]);
   flow_to(w, 0);
   while (w->n) {
     u32 id = w->stack[--w->n];
@@ -540,13 +576,16 @@ static bool flow_run(struct flow *w)
 static bool check_flow(struct check *c)
 {
   u32 nb = c->f->blocks.n;
-  struct flow w = {.c = c, .words = c->f->regs.n / 64 + 1};
+  struct flow w = {.c = c};
+  w.slot = calloc(c->f->regs.n + 1, sizeof(u32));
+  w.words = number_slots(&w) / 64 + 1;
   w.in = calloc((size_t)nb * w.words, sizeof(u64));
   w.now = calloc(w.words, sizeof(u64));
   w.seen = calloc(nb, sizeof(bool));
   w.queued = calloc(nb, sizeof(bool));
   w.stack = calloc(nb, sizeof(u32));
   bool ok = flow_run(&w);
+  free(w.slot);
   free(w.in);
   free(w.now);
   free(w.seen);

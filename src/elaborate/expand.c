@@ -434,13 +434,12 @@ static u32 expand_family(struct expansion *x, struct layer *in, struct probe_poi
   return got.v.n;
 }
 
-static u32 expand_one(struct expansion *x, struct layer *in, struct probe_point *pt, bool quiet)
+/* The aliases whose names are the whole point, or else those that it has a suffix to. */
+static u32 expand_aliases(struct expansion *x, struct layer *in, struct probe_point *pt, bool whole,
+                          bool quiet)
 {
   struct elab *e = x->e;
-  u32 n = 0, before = e->diag->nerrors;
-  const char *why = NULL;
-  const struct point_part *part = NULL;
-  load_aliases(e, pt);
+  u32 n = 0;
   for (u32 i = 0; i < e->st->aliases.n; i++) {
     struct probe_decl *d = e->st->aliases.v[i];
     for (u32 k = 0; k < d->alias_names.n; k++) {
@@ -448,10 +447,23 @@ static u32 expand_one(struct expansion *x, struct layer *in, struct probe_point 
       if (d->private_ && name->loc.file != pt->loc.file)
         continue;
       u32 covered = match_alias(e, name, pt);
-      if (covered)
+      if (covered && (covered == pt->parts.n) == whole)
         n += expand_alias(x, in, pt, d, name, covered, quiet);
     }
   }
+  return n;
+}
+
+static u32 expand_one(struct expansion *x, struct layer *in, struct probe_point *pt, bool quiet)
+{
+  struct elab *e = x->e;
+  u32 n = 0, before = e->diag->nerrors;
+  const char *why = NULL;
+  const struct point_part *part = NULL;
+  load_aliases(e, pt);
+  n = expand_aliases(x, in, pt, true, quiet);
+  if (!n)
+    n = expand_aliases(x, in, pt, false, quiet);
   bool suffix_reported = e->diag->nerrors != before;
   for (u32 i = 0; probe_families[i]; i++)
     for (u32 k = 0; probe_families[i]->heads[k]; k++) {

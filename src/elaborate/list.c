@@ -231,6 +231,8 @@ void dump_functions(struct elab *e, struct strbuf *b)
   for (u32 i = 0; i < IR_NFNS; i++)
     if (ir_builtins[i].name && ir_builtins[i].name[0] != '_')
       vec_push(e->a, &lines.v, builtin_signature(e, &ir_builtins[i]));
+  for (u32 i = 0; intrinsic_signature(i); i++)
+    vec_push(e->a, &lines.v, intrinsic_signature(i));
   put_lines(&lines, b);
 }
 

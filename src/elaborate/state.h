@@ -105,6 +105,13 @@ bool resolve_target(struct elab *e, struct scope *sc, struct expr **pe, struct e
 struct expr *entry_value(struct elab *e, struct probe_inst *pi, struct expr *value,
                          const struct loc *loc);
 
+/* ---- intrinsic.c ---- */
+bool is_intrinsic(const char *name, u32 nargs);
+/* Replaces a call of an intrinsic function, whose arguments are resolved. */
+bool resolve_intrinsic(struct elab *e, struct scope *sc, struct expr **px);
+/* Line number i of the intrinsics in --dump-functions, or NULL. */
+const char *intrinsic_signature(u32 i);
+
 /* ---- optimize.c ---- */
 /* Constant value of an integer expression made of literals only. */
 bool fold_const(struct elab *e, struct expr **pe);

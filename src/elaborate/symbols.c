@@ -131,8 +131,9 @@ static struct sym_func *pick_overload(struct func_set *set, u32 nargs)
   return NULL;
 }
 
-static bool resolve_call(struct elab *e, struct scope *sc, struct expr *x)
+static bool resolve_call(struct elab *e, struct scope *sc, struct expr **px)
 {
+  struct expr *x = *px;
   if (x->func) { /* synthesised */
     enqueue(e, x->func);
     return resolve_args(e, sc, x, false);
@@ -159,6 +160,8 @@ static bool resolve_call(struct elab *e, struct scope *sc, struct expr *x)
     x->builtin = b;
     return ok;
   }
+  if (is_intrinsic(x->name, x->args.n))
+    return ok && resolve_intrinsic(e, sc, px);
   if (set) {
     struct sym_func *last = &vec_last(&set->v)->f;
     expr_error(e, x, "arity mismatch found (function '%s' takes %u args)", x->name,
@@ -345,7 +348,7 @@ bool resolve_expr(struct elab *e, struct scope *sc, struct expr **px)
     expr_error(e, x, "%s", "wildcard not allowed here");
     return false;
   case E_CALL:
-    return resolve_call(e, sc, x);
+    return resolve_call(e, sc, px);
   case E_BINARY:
     if (x->op == OP_LAND || x->op == OP_LOR)
       return resolve_logical(e, sc, px);

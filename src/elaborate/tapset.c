@@ -43,7 +43,8 @@ static int list_dir(struct arena *a, const char *dir, struct dir_list *out)
   if (!d)
     return -1;
   for (struct dirent *de; (de = readdir(d));) {
-    if (de->d_name[0] == '.' || !(has_suffix(de->d_name, ".stp") || has_suffix(de->d_name, ".stpm")))
+    if (de->d_name[0] == '.' ||
+        !(has_suffix(de->d_name, ".stp") || has_suffix(de->d_name, ".stpm")))
       continue;
     struct dir_file f = {.name = arena_strdup(a, de->d_name),
                          .path = arena_printf(a, "%s/%s", dir, de->d_name)};
@@ -168,10 +169,11 @@ static void scan_probe(struct scan *s)
     }
   }
   s->found(s->arg, alias ? TAPSET_ALIAS : TAPSET_PROBE, b.n ? arena_strdup(s->a, b.s) : "");
+  char name_end = b.n ? b.s[b.n - 1] : 0;
   sb_free(&b);
   /* A brace in the point list is not the body: the body is the first brace behind a blank or
    * parenthesis, the list's braces follow a dot or stand where a point begins.  */
-  char before = '=';
+  char before = name_end ? name_end : '=';
   while (s->p < s->end) {
     if (skip_blank(s))
       continue;
@@ -213,8 +215,32 @@ static void scan_global(struct scan *s)
   }
 }
 
+static void found_nothing(void *arg, enum tapset_kind kind, const char *name)
+{
+  (void)arg, (void)kind, (void)name;
+}
+
+/* Private names are nobody else's: they aren't reported. */
+static void scan_declaration(struct scan *s, const char *keyword, bool private)
+{
+  struct scan quiet = *s;
+  if (private)
+    quiet.found = found_nothing;
+  if (!strcmp(keyword, "probe")) {
+    scan_probe(&quiet);
+  } else if (!strcmp(keyword, "global")) {
+    scan_global(&quiet);
+  } else {
+    const char *name = word(&quiet);
+    if (name)
+      quiet.found(quiet.arg, TAPSET_FUNC, name);
+  }
+  s->p = quiet.p;
+}
+
 static void scan_text(struct scan *s)
 {
+  bool private = false;
   while (s->p < s->end) {
     if (skip_blank(s))
       continue;
@@ -244,15 +270,10 @@ static void scan_text(struct scan *s)
           depth--, s->p++;
         s->p++;
       }
-    } else if (!macro && !strcmp(w, "function")) {
-      w = word(s);
-      if (w)
-        s->found(s->arg, TAPSET_FUNC, w);
-    } else if (!macro && !strcmp(w, "probe")) {
-      scan_probe(s);
-    } else if (!macro && !strcmp(w, "global")) {
-      scan_global(s);
+    } else if (!macro && (!strcmp(w, "function") || !strcmp(w, "probe") || !strcmp(w, "global"))) {
+      scan_declaration(s, w, private);
     }
+    private = !macro && !strcmp(w, "private");
   }
 }
 

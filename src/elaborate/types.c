@@ -246,8 +246,8 @@ static void ty_builtin(struct infer *t, struct expr *x, enum type want)
                  ast_type_text(is));
     return;
   }
-  x->type = TY_UNKNOWN;
-  if (want != TY_UNKNOWN && t->final)
+  x->type = want == TY_LONG ? TY_LONG : TY_UNKNOWN; /* 0, as of functions that return nothing */
+  if (want == TY_STRING && t->final)
     unresolved(t, x);
 }
 

@@ -147,6 +147,15 @@ static struct expr *named_value(struct elab *e, enum ir_fn_id fn, enum syscall_k
   return x;
 }
 
+struct expr *syscall_value_name(struct elab *e, const char *table, struct expr *value)
+{
+  for (u32 k = 0; k < SYSCALL_KINDS; k++)
+    if (syscall_kinds[k].values && !strcmp(syscall_kinds[k].name, table))
+      return named_value(e, syscall_kinds[k].class == SC_FLAGS ? FN_FLAGS_STR : FN_ENUM_STR, k,
+                         value, &value->loc);
+  return NULL;
+}
+
 /* The text of an argument; NULL: it is a number that a format shows. */
 static struct expr *decoded(struct elab *e, const struct syscall_row *row, u32 arg,
                             enum syscall_kind kind, const struct loc *loc)

@@ -13,5 +13,7 @@ struct expr *syscall_result(struct elab *e, const struct loc *loc);
 /* The value of a script variable of the row's entry (or return) probe. */
 struct expr *syscall_var_value(struct elab *e, const struct syscall_row *row,
                                const struct syscall_var *var, const struct loc *loc);
+/* The name of a value by a table of syscall_values.def ("SIGNAL"); NULL: no such table. */
+struct expr *syscall_value_name(struct elab *e, const char *table, struct expr *value);
 
 #endif

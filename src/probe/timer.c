@@ -111,4 +111,4 @@ static const char *const forms[] = {
     FORMS("ns"), FORMS("nsec"), FORMS("jiffies"), "timer.hz(number)", NULL,
 };
 const struct probe_family timer_family = {
-    .name = "timer", .heads = heads, .forms = forms, .expand = expand};
+    .name = "timer", .heads = heads, .forms = forms, .types = forms, .expand = expand};

@@ -31,6 +31,18 @@ $STAP -L 'kernel.trace("*")' >"$TMPDIR/trace" || fail "-L 'kernel.trace(\"*\")':
 grep -q '^kernel.trace("sched:sched_switch") .*\$prev:struct task_struct\* \$next:struct task_struct\*' "$TMPDIR/trace" ||
   fail "sched_switch: $(grep 'sched_switch"' "$TMPDIR/trace")"
 
+# the whole library is parsed for these
+for what in functions probe-aliases probe-types; do
+  out=$($STAP --dump-$what 2>"$TMPDIR/err") || fail "--dump-$what: status $?"
+  [ -s "$TMPDIR/err" ] && fail "--dump-$what: $(head -3 "$TMPDIR/err")"
+  [ "$(wc -l <<<"$out")" -gt 20 ] || fail "--dump-$what: $out"
+done
+$STAP --dump-functions >"$TMPDIR/functions"
+for f in 'substr:string ([a-z0-9]*:string, [a-z0-9]*:long, [a-z0-9]*:long)' 'thread_indent:string (delta:long)' \
+  'tokenize:string ([a-z0-9]*:string)' 'ansi_set_color:unknown (fg:long, bg:long)' 'task_pid:long (task:long)'; do
+  grep -qx "$f" "$TMPDIR/functions" || fail "no $f"
+done
+
 for nothing in syscall.nosuch 'syscall.nosuch*' 'kernel.trace("nosuch")' 'nosuch.*' begin.x; do
   out=$($STAP -l "$nothing" 2>&1) && fail "-l $nothing: status 0"
   [ -z "$out" ] || fail "-l $nothing: $out"

@@ -51,21 +51,43 @@ vm_qemu() {
         -virtfs local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap \
         -virtfs "local,path=$vm_dir,mount_tag=share,security_model=none" \
         -kernel "$vm_kernel" -initrd "$vm_dir/initramfs" \
-        -append "console=ttyS0 loglevel=4 panic=-1 oops=panic nokaslr mitigations=off ${VM_APPEND-}"
+        -append "console=ttyS0 loglevel=7 panic=-1 oops=panic nokaslr mitigations=off lpj=5000000 no_timer_check ${VM_APPEND-}"
 }
 
-# vm_boot SECONDS: runs the job with the console in $vm_log. Status 0 when the guest ended in good order, else 1 after
-# saying how it died.
+# Starts the emulator with the console in $vm_log; waits until it ends, or until the guest fails to come up in time, which an
+# emulated machine on a busy host sometimes does. Returns the emulator's status (124: killed after SECONDS); 99: did not come up.
+vm_attempt() {
+    local pid waited=0
+    export -f vm_qemu
+    export vm_dir vm_kernel VM_APPEND
+    timeout -k 5 "$1" bash -c 'vm_qemu -display none -monitor none -serial "file:$1"' vm "$vm_log" </dev/null &
+    pid=$!
+    trap "kill $pid 2>/dev/null" TERM
+    while [ ! -e "$vm_dir/up" ] && kill -0 $pid 2>/dev/null; do
+        sleep 0.2
+        if [ $((++waited)) = 600 ]; then
+            kill $pid
+            wait $pid
+            return 99
+        fi
+    done
+    wait $pid
+}
+
+# vm_boot SECONDS: runs the job. Status 0 when the guest ended in good order, else 1 after saying how it died.
 vm_boot() {
     local rc
-    # a subshell of its own: timeout's child must be the emulator itself
-    (export -f vm_qemu; export vm_dir vm_kernel VM_APPEND
-        exec timeout -k 5 "$1" bash -c 'vm_qemu -display none -monitor none -serial "file:$1"' vm "$vm_log") </dev/null
-    rc=$?
-    [ -z "${VM_LOG-}" ] || tr -d '\r' <"$vm_log" >>"$VM_LOG"
+    for _ in 1 2 3; do
+        vm_attempt "$1"
+        rc=$?
+        [ -z "${VM_LOG-}" ] || tr -d '\r' <"$vm_log" >>"$VM_LOG"
+        [ $rc = 99 ] || break
+    done
     [ -e "$vm_dir/done" ] && return 0
     if [ "$rc" = 124 ] || [ "$rc" = 137 ]; then
         echo "vm: the guest did not end within $1 s" >&2
+    elif [ "$rc" = 99 ]; then
+        echo "vm: the guest did not come up" >&2
     elif grep -q 'Kernel panic' "$vm_log" 2>/dev/null; then
         echo "vm: the guest's kernel panicked" >&2
     else

@@ -97,6 +97,7 @@ u64 rt_put_str(struct rt_mem *f, u64 pos, u64 s, u64 spec)
   u64 at = (u32)pos, last = pos >> 32;
   AT_MOST(last, POS_MAX);
   AT_MOST(at, last);
+  AT_MOST(at, POS_MAX); /* 6.1 does not conclude it */
   SOURCE(p, f, s);
   u64 room = last - at;
   AT_MOST(room, M - 1);

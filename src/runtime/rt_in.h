@@ -39,6 +39,10 @@ struct rt_loop {
 #define OFF_TMP ((u64)RT_OFF_TMP(rt_M))
 #define OFF_TOK ((u64)RT_OFF_TOK(rt_M))
 #define OFF_SUBJ ((u64)RT_OFF_SUBJ(rt_M))
+struct rt_word {
+  u64 v;
+} __attribute__((packed, may_alias));
+#define WORD(p) (((struct rt_word *)(p))->v) /* eight bytes at any address */
 #define PIN(x) ((void)0)
 #define BARRIER() ((void)0)
 
@@ -72,6 +76,7 @@ INLINE void read_mem(u8 *dst, u64 size, const u8 *src)
 
 #include <linux/bpf.h>
 
+#define WORD(p) (*(u64 *)(p))
 #define CONST(k)                                                                                   \
   ({                                                                                               \
     u64 rt_k_;                                                                                     \
@@ -132,7 +137,6 @@ static long (*probe_read_kernel_str)(void *dst, u64 size,
 
 #define HEAD(f) ((struct rt_frame *)(f))
 #define STATE(f) ((struct rt_loop *)((f)->bytes + TAIL))
-#define WORD(p) (*(u64 *)(p))
 
 /* p = address of a string operand with 2 * M + 8 readable bytes; leaves with 0 when out of bounds.
  */

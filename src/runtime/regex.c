@@ -1,22 +1,26 @@
 /* Regular expressions: from the text, POSIX extended syntax with egrep's \w \W \s \S \b \B \< \>,
- * to a program (regex_in.h).  The parser makes a tree; repeated parts of it are emitted as often as
- * the counts say.  */
+ * to  * a program (regex_in.h).  The parser makes a tree; what is repeated is emitted as often as
+ * the counts say.  The program marks where parts begin and end: each group, and each neighbour of
+ * one, as its length decides where the group is.  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/regex_in.h"
 
 enum node_kind { N_EMPTY, N_SET, N_CAT, N_ALT, N_REPEAT, N_GROUP, N_ASSERT };
-enum { FOREVER = UINT32_MAX, MAX_COUNT = 1000, MAX_DEPTH = 200 };
+enum { FOREVER = UINT32_MAX, NOWHERE = UINT32_MAX, MAX_COUNT = 1000, MAX_DEPTH = 200 };
 struct node {
   enum node_kind kind;
   struct node *a, *b;
   u32 set;       /* N_SET: its number in the program */
   u32 min, max;  /* N_REPEAT */
-  u32 group;     /* N_GROUP; ~0: more groups than can be asked for */
-  u32 groups[2]; /* N_REPEAT: groups inside: from, to */
+  u32 group;     /* N_GROUP; at least REGEX_MAX_GROUPS: can't be asked for */
+  u32 groups[2]; /* groups inside, with itself: from, to */
+  u32 part;      /* its number, or 0 */
   enum rx_assert which;
 };
+
+static const char too_large[] = "regular expression is too large";
 
 struct parser {
   struct rx_prog *p;
@@ -40,6 +44,8 @@ static struct node *node_new(struct parser *ps, enum node_kind kind, struct node
   n->kind = kind;
   n->a = a;
   n->b = b;
+  n->groups[0] = a ? a->groups[0] : ps->p->ngroups;
+  n->groups[1] = b ? b->groups[1] : a ? a->groups[1] : ps->p->ngroups;
   return n;
 }
 
@@ -244,7 +250,7 @@ static struct node *parse_group(struct parser *ps)
     return fail(ps, "unmatched (", open);
   ps->s++;
   struct node *n = node_new(ps, N_GROUP, inner, NULL);
-  n->group = number;
+  n->group = n->groups[0] = number;
   return n;
 }
 
@@ -326,7 +332,7 @@ static bool parse_repeat(struct parser *ps, u32 *min, u32 *max)
 /* piece := atom { "*" | "+" | "?" | count } */
 static struct node *parse_piece(struct parser *ps)
 {
-  u32 first = ps->p->ngroups, min, max;
+  u32 min, max;
   struct node *n = parse_atom(ps);
   for (const char *at = ps->s; n && parse_repeat(ps, &min, &max); at = ps->s) {
     if (min > max)
@@ -336,23 +342,26 @@ static struct node *parse_piece(struct parser *ps)
     n = node_new(ps, N_REPEAT, n, NULL);
     n->min = min;
     n->max = max;
-    n->groups[0] = first;
-    n->groups[1] = ps->p->ngroups;
   }
   return n;
 }
 
-/* branch := { piece } */
+/* branch := { piece }; as a chain: what comes first decides first where parts end. */
 static struct node *parse_branch(struct parser *ps)
 {
-  struct node *n = NULL;
+  VEC(struct node *) pieces = {0};
   while (ps->s < ps->end && *ps->s != '|' && *ps->s != ')') {
     struct node *piece = parse_piece(ps);
     if (!piece)
       return NULL;
-    n = n ? node_new(ps, N_CAT, n, piece) : piece;
+    vec_push(ps->p->a, &pieces, piece);
   }
-  return n ? n : node_new(ps, N_EMPTY, NULL, NULL);
+  if (!pieces.n)
+    return node_new(ps, N_EMPTY, NULL, NULL);
+  struct node *n = vec_last(&pieces);
+  for (u32 i = pieces.n - 1; i--;)
+    n = node_new(ps, N_CAT, pieces.v[i], n);
+  return n;
 }
 
 /* regex := branch { "|" branch } */
@@ -367,12 +376,42 @@ static struct node *parse_regex(struct parser *ps)
   return n;
 }
 
+/* ---- parts -------------------------------------------------------------------------- */
+
+static bool has_groups(const struct rx_prog *p, const struct node *n)
+{
+  return p->with_groups && n->groups[0] < MIN(n->groups[1], (u32)REGEX_MAX_GROUPS);
+}
+
+/* Numbers the parts of a tree. */
+static void number_parts(struct rx_prog *p, struct node *n, bool is_part, u32 height)
+{
+  bool group = n->kind == N_GROUP && p->with_groups && n->group < REGEX_MAX_GROUPS;
+  if (is_part || group) {
+    if (p->parts.n >= RX_MAX_PARTS || height >= RX_MAX_HEIGHT) {
+      p->why = too_large;
+      return;
+    }
+    struct rx_part part = {.height = height++, .group = group ? n->group : RX_NO_GROUP};
+    part.inside = n->groups[0] + group;
+    part.end = MIN(n->groups[1], (u32)REGEX_MAX_GROUPS);
+    n->part = p->parts.n;
+    vec_push(p->a, &p->parts, part);
+  }
+  bool inner =
+      n->kind != N_GROUP && ((n->a && has_groups(p, n->a)) || (n->b && has_groups(p, n->b)));
+  if (n->a)
+    number_parts(p, n->a, inner, height);
+  if (n->b)
+    number_parts(p, n->b, inner, height);
+}
+
 /* ---- the program -------------------------------------------------------------------- */
 
 static u32 emit(struct rx_prog *p, enum rx_op op, u32 a, u32 b)
 {
   if (p->ins.n >= RX_MAX_INS) {
-    p->why = "regular expression is too large";
+    p->why = too_large;
     return 0;
   }
   vec_push(p->a, &p->ins, ((struct rx_ins){op, a, b}));
@@ -381,59 +420,64 @@ static u32 emit(struct rx_prog *p, enum rx_op op, u32 a, u32 b)
 
 static void gen(struct rx_prog *p, const struct node *n);
 
-/* One round of a repetition: what groups inside it matched in the round before is void. */
-static void gen_round(struct rx_prog *p, const struct node *n)
+static void gen_nil(struct rx_prog *p, const struct node *n)
 {
-  u32 from = MIN(n->groups[0], (u32)REGEX_MAX_GROUPS),
-      to = MIN(n->groups[1], (u32)REGEX_MAX_GROUPS);
-  if (from < to)
-    emit(p, RX_UNSET, 2 * from, 2 * to);
-  gen(p, n->a);
+  if (n->part)
+    emit(p, RX_NIL, n->part, 0);
 }
 
+/* Splits whose second way is not yet known lead to the next instruction. */
+static void patch(struct rx_prog *p, const u32 *split, u32 n)
+{
+  for (u32 k = 0; k < n && !p->why; k++)
+    p->ins.v[split[k]].b = p->ins.n;
+}
+
+/* Rounds that must be, then: for ever, or as many as may be.  Passing by without any round differs
+ * from ending after one. */
 static void gen_repeat(struct rx_prog *p, const struct node *n)
 {
-  u32 required = n->max == FOREVER && n->min ? n->min - 1 : n->min;
+  bool forever = n->max == FOREVER;
+  u32 required = forever && n->min ? n->min - 1 : n->min, nexits = 0;
+  u32 optional = forever ? 1 : n->max - n->min;
+  u32 *exit = NEW_ARRAY(p->a, u32, optional + 1), pass_by = NOWHERE;
   for (u32 k = 0; k < required && !p->why; k++)
-    gen_round(p, n);
-  if (n->max == FOREVER && n->min) {
+    gen(p, n->a);
+  for (u32 k = 0; k < optional && !p->why; k++) {
+    if (!n->min && !k)
+      pass_by = emit(p, RX_SPLIT, p->ins.n + 1, 0);
+    else if (!forever)
+      exit[nexits++] = emit(p, RX_SPLIT, p->ins.n + 1, 0);
     u32 top = p->ins.n;
-    gen_round(p, n);
-    u32 split = emit(p, RX_SPLIT, top, 0);
-    p->ins.v[split].b = p->ins.n;
-  } else if (n->max == FOREVER) {
-    u32 split = emit(p, RX_SPLIT, p->ins.n + 1, 0);
-    gen_round(p, n);
-    emit(p, RX_JMP, split, 0);
-    p->ins.v[split].b = p->ins.n;
-  } else {
-    u32 first = p->ins.n, count = n->max - n->min;
-    u32 *split = NEW_ARRAY(p->a, u32, count + 1);
-    for (u32 k = 0; k < count && !p->why; k++) {
-      split[k] = emit(p, RX_SPLIT, p->ins.n + 1, 0);
-      gen_round(p, n);
-    }
-    for (u32 k = 0; k < count && p->ins.n > first; k++)
-      p->ins.v[split[k]].b = p->ins.n;
+    gen(p, n->a);
+    if (forever)
+      exit[nexits++] = emit(p, RX_SPLIT, top, 0);
   }
+  if (pass_by != NOWHERE && n->a->part) {
+    u32 over = emit(p, RX_JMP, 0, 0);
+    patch(p, &pass_by, 1);
+    gen_nil(p, n->a);
+    p->ins.v[over].a = p->ins.n;
+  } else if (pass_by != NOWHERE) {
+    patch(p, &pass_by, 1);
+  }
+  patch(p, exit, nexits);
 }
 
 static void gen_alt(struct rx_prog *p, const struct node *n)
 {
   u32 split = emit(p, RX_SPLIT, p->ins.n + 1, 0);
   gen(p, n->a);
+  gen_nil(p, n->b);
   u32 jmp = emit(p, RX_JMP, 0, 0);
   p->ins.v[split].b = p->ins.n;
+  gen_nil(p, n->a);
   gen(p, n->b);
   p->ins.v[jmp].a = p->ins.n;
 }
 
-static void gen(struct rx_prog *p, const struct node *n)
+static void gen_inner(struct rx_prog *p, const struct node *n)
 {
-  if (++p->work > RX_MAX_WORK)
-    p->why = "regular expression is too large";
-  if (p->why)
-    return;
   switch (n->kind) {
   case N_EMPTY:
     break;
@@ -451,11 +495,7 @@ static void gen(struct rx_prog *p, const struct node *n)
     gen_repeat(p, n);
     break;
   case N_GROUP:
-    if (n->group < REGEX_MAX_GROUPS)
-      emit(p, RX_SAVE, 2 * n->group, 0);
     gen(p, n->a);
-    if (n->group < REGEX_MAX_GROUPS)
-      emit(p, RX_SAVE, 2 * n->group + 1, 0);
     break;
   case N_ASSERT:
     emit(p, RX_ASSERT, n->which, 0);
@@ -463,14 +503,27 @@ static void gen(struct rx_prog *p, const struct node *n)
   }
 }
 
+static void gen(struct rx_prog *p, const struct node *n)
+{
+  if (++p->work > RX_MAX_WORK)
+    p->why = too_large;
+  if (p->why)
+    return;
+  if (n->part)
+    emit(p, RX_OPEN, n->part, 0);
+  gen_inner(p, n);
+  if (n->part)
+    emit(p, RX_CLOSE, n->part, 0);
+}
+
 struct regex *regex_compile(struct arena *a, const char *pattern, u32 len, bool with_groups,
                             const char **why, u32 *at)
 {
-  struct rx_prog prog = {.a = a, .ngroups = 1};
+  struct rx_prog prog = {.a = a, .ngroups = 1, .with_groups = with_groups};
   struct parser ps = {.p = &prog, .s = pattern, .end = pattern + len};
   *at = 0;
   if (len > RX_MAX_INS) {
-    *why = "regular expression is too large";
+    *why = too_large;
     return NULL;
   }
   struct node *n = parse_regex(&ps);
@@ -481,6 +534,8 @@ struct regex *regex_compile(struct arena *a, const char *pattern, u32 len, bool 
     *at = (u32)(ps.s - pattern);
     return NULL;
   }
+  vec_push(a, &prog.parts, ((struct rx_part){0}));
+  number_parts(&prog, n, false, 1);
   gen(&prog, n);
   emit(&prog, RX_MATCH, 0, 0);
   struct regex *re = NEW(a, struct regex);

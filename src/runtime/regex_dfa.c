@@ -4,16 +4,23 @@
  * the kind of the byte before, which is part of the state.
  *
  * For groups a thread also carries tags: positions where groups began and ended.  Equal positions
- * share a register, and registers are ranked by age: that is all that is ever compared.  Of threads
- * at the same place the best lives: the earliest start, then for each group the earliest begin and
- * the latest end.  A match keeps only threads that started no later, which may find a longer one.
- */
+ * share a register, and registers are ranked by age, which is all that identifies a state.  Of
+ * threads at the same place the best lives, in POSIX's sense: the earliest start; then each part of
+ * the expression, from left to right and outer ones first, as long as can be.  How that is decided
+ * from one byte to the next, with a matrix of the relations between all threads, is due to Okui and
+ * Suzuki
+ * ("Disambiguation in Regular Expression Matching via Position Automata with Augmented
+ * Transitions", 2010): of two threads that went different ways the better is the one whose marks
+ * since then are higher, judged by the lowest: it left no outer part when the other did.  Where
+ * that is equal, the one is better that was so before.  A match keeps only threads that started no
+ * later, which may find a longer one.  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "runtime/regex_in.h"
 
-enum { MAX_TAGS = 2 * REGEX_MAX_GROUPS, MAX_ENTRIES = 32000 };
+enum { MAX_TAGS = 2 * REGEX_MAX_GROUPS, MAX_ENTRIES = 32000, MAX_THREADS = 400, MAX_PATH = 4000 };
+enum { NEVER = RX_MAX_HEIGHT + 1 }; /* a height above all */
 enum {
   NOW = 0xfe,
   NONE = 0xff
@@ -23,15 +30,32 @@ enum kind { NEXT_NUL, NEXT_OTHER, NEXT_WORD, NKINDS };
 
 struct thread {
   u32 pc;
+  u32 origin,
+      path; /* in a closure: thread of the state, or how many it has: a start; marks since */
   u8 tag[MAX_TAGS];
+};
+/* Of one thread to another, when both started at the same place. */
+struct relation {
+  u8 lowest;    /* height of the lowest mark since their ways parted */
+  int8_t order; /* < 0: better */
 };
 struct state {
   struct thread *thread;
+  struct relation *relation; /* nthreads * nthreads */
   u32 nthreads;
   bool starting; /* a match may still start here */
   enum context ctx;
   u32 nregs; /* live ones, by rank: the oldest first */
   u8 reg[RX_REGS];
+};
+
+/* The last mark of a path. */
+enum mark_kind { CLOSE, OPEN, NIL }; /* the better first */
+struct mark {
+  u32 before; /* the path without it; 0: empty */
+  u32 length;
+  u32 part;
+  enum mark_kind kind;
 };
 
 struct dfa {
@@ -52,6 +76,9 @@ struct dfa {
   u32 *seen, round;
   VEC(struct thread) stack;
   u32 *reached, nreached;
+  VEC(struct mark) marks;     /* [0] unused */
+  u32 *mine, *theirs;         /* two paths that are compared, at most MAX_PATH long */
+  struct relation *relations; /* of the state being made */
 };
 
 static bool too_large(struct dfa *d)
@@ -99,17 +126,80 @@ static void make_classes(struct dfa *d)
 
 /* ---- threads -------------------------------------------------------------------------- */
 
-/* Whether tags a are better than b. */
-static bool better(const struct dfa *d, const u8 *a, const u8 *b)
+static u32 mark(struct dfa *d, u32 path, enum mark_kind kind, u32 part)
 {
-  for (u32 t = 0; t < d->ntags; t++) {
-    if (a[t] == b[t])
-      continue;
-    if (a[t] == NONE || b[t] == NONE)
-      return b[t] == NONE;
-    return t & 1 ? a[t] > b[t] : a[t] < b[t];
+  vec_push(d->a, &d->marks, ((struct mark){path, d->marks.v[path].length + 1, part, kind}));
+  return d->marks.n - 1;
+}
+
+/* The marks of a path, in order; how many. */
+static u32 unroll(const struct dfa *d, u32 path, u32 *out)
+{
+  u32 n = d->marks.v[path].length;
+  for (u32 i = n; i--; path = d->marks.v[path].before)
+    out[i] = path;
+  return n;
+}
+
+/* How deep inside parts a path is behind its last mark. */
+static u32 height(const struct dfa *d, u32 path)
+{
+  const struct mark *m = &d->marks.v[path];
+  return d->p->parts.v[m->part].height - (m->kind != OPEN);
+}
+
+static u32 lowest(const struct dfa *d, const u32 *marks, u32 from, u32 to, u32 low)
+{
+  for (u32 i = from; i < to; i++)
+    low = MIN(low, height(d, marks[i]));
+  return low;
+}
+
+/* The order of ways that part at mark i and are equal otherwise. */
+static int first_mark(const struct dfa *d, u32 i, u32 nx, u32 ny)
+{
+  if (i == nx || i == ny)
+    return i == nx ? (i == ny ? 0 : -1) : 1;
+  return (int)d->marks.v[d->mine[i]].kind - (int)d->marks.v[d->theirs[i]].kind;
+}
+
+/* How x relates to y; *back: and y to x. */
+static struct relation relate(struct dfa *d, const struct state *s, const struct thread *x,
+                              const struct thread *y, struct relation *back)
+{
+  bool parting = x->origin == y->origin;
+  u32 nx = unroll(d, x->path, d->mine), ny = unroll(d, y->path, d->theirs), same = 0;
+  u32 low_x = NEVER, low_y = NEVER;
+  d->p->work += nx + ny;
+  if (parting) {
+    while (same < nx && same < ny && d->mine[same] == d->theirs[same])
+      same++;
+    if (same)
+      low_x = low_y = height(d, d->mine[same - 1]);
+  } else {
+    low_x = s->relation[x->origin * s->nthreads + y->origin].lowest;
+    low_y = s->relation[y->origin * s->nthreads + x->origin].lowest;
   }
-  return false;
+  low_x = lowest(d, d->mine, same, nx, low_x);
+  low_y = lowest(d, d->theirs, same, ny, low_y);
+  int order = low_x != low_y ? (int)low_y - (int)low_x
+              : parting      ? first_mark(d, same, nx, ny)
+                             : s->relation[x->origin * s->nthreads + y->origin].order;
+  order = order < 0 ? -1 : order > 0;
+  *back = (struct relation){(u8)low_y, (int8_t)-order};
+  return (struct relation){(u8)low_x, (int8_t)order};
+}
+
+/* Whether x, which came to the place of y, is better. */
+static bool better(struct dfa *d, const struct state *s, const struct thread *x,
+                   const struct thread *y)
+{
+  struct relation back;
+  if (!d->ntags)
+    return false;
+  if (x->tag[0] != y->tag[0])
+    return x->tag[0] < y->tag[0];
+  return relate(d, s, x, y, &back).order < 0;
 }
 
 static bool holds(enum rx_assert what, enum context before, enum kind after)
@@ -138,6 +228,19 @@ static void push(struct dfa *d, struct thread t, u32 pc)
   vec_push(d->a, &d->stack, t);
 }
 
+static void pass_mark(struct dfa *d, struct thread *t, enum rx_op op, u32 n)
+{
+  const struct rx_part *part = &d->p->parts.v[n];
+  t->path = mark(d, t->path, op == RX_OPEN ? OPEN : op == RX_CLOSE ? CLOSE : NIL, n);
+  if (part->group != RX_NO_GROUP) {
+    if (op != RX_CLOSE)
+      t->tag[2 * part->group] = op == RX_OPEN ? NOW : NONE;
+    t->tag[2 * part->group + 1] = op == RX_CLOSE ? NOW : NONE;
+  }
+  for (u32 g = part->inside; g < part->end && op != RX_CLOSE; g++)
+    t->tag[2 * g] = t->tag[2 * g + 1] = NONE;
+}
+
 static void follow(struct dfa *d, struct thread t, enum context ctx, enum kind kind)
 {
   const struct rx_ins *i = &d->p->ins.v[t.pc];
@@ -152,17 +255,11 @@ static void follow(struct dfa *d, struct thread t, enum context ctx, enum kind k
     push(d, t, i->b);
     push(d, t, i->a);
     break;
-  case RX_SAVE:
-    if (i->a < d->ntags) {
-      t.tag[i->a] = NOW;
-      if (!(i->a & 1))
-        t.tag[i->a + 1] = NONE;
-    }
-    push(d, t, t.pc + 1);
-    break;
-  case RX_UNSET:
-    for (u32 k = i->a; k < i->b && k < d->ntags; k++)
-      t.tag[k] = NONE;
+  case RX_OPEN:
+  case RX_CLOSE:
+  case RX_NIL:
+    if (d->ntags)
+      pass_mark(d, &t, i->op, i->a);
     push(d, t, t.pc + 1);
     break;
   case RX_ASSERT:
@@ -183,6 +280,7 @@ static bool closure(struct dfa *d, const struct state *s, enum kind kind)
 {
   d->round++;
   d->nreached = 0;
+  d->marks.n = 1;
   for (u32 k = 0; k <= s->nthreads; k++) {
     struct thread t;
     if (k < s->nthreads) {
@@ -194,13 +292,15 @@ static bool closure(struct dfa *d, const struct state *s, enum kind kind)
     } else {
       break;
     }
+    t.origin = k;
+    t.path = 0;
     d->stack.n = 0;
     push(d, t, t.pc);
     while (d->stack.n) {
       t = d->stack.v[--d->stack.n];
-      if (++d->p->work > RX_MAX_WORK)
+      if (++d->p->work > RX_MAX_WORK || d->marks.v[t.path].length > MAX_PATH)
         return too_large(d);
-      if (d->seen[t.pc] == d->round && !better(d, t.tag, d->best[t.pc].tag))
+      if (d->seen[t.pc] == d->round && !better(d, s, &t, &d->best[t.pc]))
         continue;
       enum rx_op op = d->p->ins.v[t.pc].op;
       if (d->seen[t.pc] != d->round && (op == RX_SET || op == RX_MATCH))
@@ -224,6 +324,11 @@ static u64 hash_bytes(u64 h, const void *p, size_t n)
   return h;
 }
 
+static size_t relation_bytes(const struct state *s)
+{
+  return (size_t)s->nthreads * s->nthreads * sizeof(struct relation);
+}
+
 static u64 hash_state(const struct dfa *d, const struct state *s)
 {
   u64 h = 0xcbf29ce484222325ull + s->ctx * 2 + s->starting + s->nregs * 16;
@@ -231,6 +336,8 @@ static u64 hash_state(const struct dfa *d, const struct state *s)
     h = hash_bytes(h, &s->thread[i].pc, sizeof(u32));
     h = hash_bytes(h, s->thread[i].tag, d->ntags);
   }
+  if (d->ntags)
+    h = hash_bytes(h, s->relation, relation_bytes(s));
   return h ^ h >> 29;
 }
 
@@ -242,7 +349,7 @@ static bool same_state(const struct dfa *d, const struct state *x, const struct 
   for (u32 i = 0; i < x->nthreads; i++)
     if (x->thread[i].pc != y->thread[i].pc || memcmp(x->thread[i].tag, y->thread[i].tag, d->ntags))
       return false;
-  return true;
+  return !d->ntags || !memcmp(x->relation, y->relation, relation_bytes(x));
 }
 
 static void rehash(struct dfa *d)
@@ -272,6 +379,10 @@ static u32 state_number(struct dfa *d, const struct state *s, bool *is_new)
   *copy = *s;
   copy->thread = NEW_ARRAY(d->a, struct thread, s->nthreads + 1);
   memcpy(copy->thread, s->thread, s->nthreads * sizeof(*s->thread));
+  if (d->ntags) {
+    copy->relation = arena_alloc(d->a, relation_bytes(s) + 1);
+    memcpy(copy->relation, s->relation, relation_bytes(s));
+  }
   vec_push(d->a, &d->states, copy);
   d->buckets[at & (d->nbuckets - 1)] = d->states.n;
   *is_new = true;
@@ -435,6 +546,21 @@ static void save_match(const struct dfa *d, struct moves *m, const struct state 
                                  : s->reg[tag[t]]);
 }
 
+/* The relations of a new state's threads, which came from state s. */
+static bool relate_all(struct dfa *d, const struct state *s, struct state *to)
+{
+  u32 n = to->nthreads;
+  if (n > MAX_THREADS)
+    return too_large(d);
+  memset(to->relation, 0, relation_bytes(to));
+  for (u32 i = 0; i < n; i++)
+    for (u32 k = i + 1; k < n; k++)
+      if (to->thread[i].tag[0] == to->thread[k].tag[0])
+        to->relation[i * n + k] =
+            relate(d, s, &to->thread[i], &to->thread[k], &to->relation[k * n + i]);
+  return d->p->work <= RX_MAX_WORK || too_large(d);
+}
+
 /* The entry of a state for a class, after the closure for its kind. */
 static bool transition(struct dfa *d, const struct state *s, u32 class, struct thread *room,
                        u32 *entry)
@@ -442,7 +568,8 @@ static bool transition(struct dfa *d, const struct state *s, u32 class, struct t
   u8 byte = class ? d->byte_of[class] : 0, source[RX_REGS];
   const u8 *match = found(d);
   struct moves m = {.n = 0};
-  struct state to = {.thread = room, .starting = class && s->starting && !match};
+  struct state to = {
+      .thread = room, .relation = d->relations, .starting = class && s->starting && !match};
   *entry = RX_NO;
   if (match && !d->ntags) {
     *entry = RX_YES;
@@ -463,6 +590,8 @@ static bool transition(struct dfa *d, const struct state *s, u32 class, struct t
   to.ctx = d->p->words && rx_is_word(byte) ? AFTER_WORD : AFTER_OTHER;
   if (to.nthreads || to.starting) {
     bool is_new;
+    if (d->ntags && !relate_all(d, s, &to))
+      return false;
     if (!rank_registers(d, &to, source))
       return false;
     u32 n = state_number(d, &to, &is_new);
@@ -509,6 +638,12 @@ static bool make_dfa(struct dfa *d, struct rx_prog *p, u32 ntags)
   d->seen = NEW_ARRAY(d->a, u32, p->ins.n);
   d->reached = NEW_ARRAY(d->a, u32, p->ins.n);
   struct thread *room = NEW_ARRAY(d->a, struct thread, p->ins.n);
+  vec_push(d->a, &d->marks, ((struct mark){0}));
+  if (ntags) {
+    d->mine = NEW_ARRAY(d->a, u32, MAX_PATH + 1);
+    d->theirs = NEW_ARRAY(d->a, u32, MAX_PATH + 1);
+    d->relations = NEW_ARRAY(d->a, struct relation, MAX_THREADS * MAX_THREADS);
+  }
   vec_push(d->a, &d->moves, (u16)0);
   d->programs = NEW_ARRAY(d->a, u16, PROGRAM_SLOTS);
   struct state start = {.thread = room, .starting = true, .ctx = AT_BEGIN};

@@ -1,5 +1,6 @@
-/* Between the regular expression's parser (regex.c) and its determinization (regex_dfa.c): a program
- * for a machine of many threads.  A thread stands before an instruction; RX_SET consumes a byte.  */
+/* Between the regular expression's parser (regex.c) and its determinization (regex_dfa.c): a
+ * program for a machine of many threads.  A thread stands before an instruction; RX_SET consumes a
+ * byte.  */
 #ifndef STAP_RUNTIME_REGEX_IN_H
 #define STAP_RUNTIME_REGEX_IN_H
 
@@ -10,11 +11,20 @@ enum rx_op {
   RX_SET,    /* set: a byte in it */
   RX_JMP,    /* to a */
   RX_SPLIT,  /* to a and to b */
-  RX_SAVE,   /* tag a = position; for an opening one, the closing one is unset */
-  RX_UNSET,  /* tags a to b - 1 */
+  RX_OPEN,   /* part a begins, its earlier round is void */
+  RX_CLOSE,  /* part a ends */
+  RX_NIL,    /* part a is passed by */
   RX_ASSERT, /* a: enum rx_assert */
   RX_MATCH,
 };
+/* A part of the expression whose place matters to groups: a group, or what stands beside one.
+ * Parts inside others are higher.  */
+struct rx_part {
+  u32 height;
+  u32 group;       /* its number, or RX_NO_GROUP */
+  u32 inside, end; /* groups inside it: from, to; without itself */
+};
+enum { RX_NO_GROUP = UINT32_MAX, RX_MAX_PARTS = 2000, RX_MAX_HEIGHT = 250 };
 enum rx_assert { RX_BOL, RX_EOL, RX_WORD_EDGE, RX_NOT_EDGE, RX_WORD_BEGIN, RX_WORD_END };
 struct rx_set {
   u32 bits[8];
@@ -27,9 +37,11 @@ struct rx_prog {
   struct arena *a;
   VEC(struct rx_ins) ins;
   VEC(struct rx_set) sets;
-  u32 ngroups; /* with group 0, whose tags the program doesn't set */
-  bool words;  /* some assertion looks at words */
-  u64 work;    /* steps done, at most RX_MAX_WORK */
+  VEC(struct rx_part) parts; /* [0] unused */
+  u32 ngroups;               /* with group 0, which is no part */
+  bool with_groups;          /* else there are no parts */
+  bool words;                /* some assertion looks at words */
+  u64 work;                  /* steps done, at most RX_MAX_WORK */
   const char *why;
 };
 enum { RX_MAX_INS = 4000, RX_MAX_WORK = 20000000 };

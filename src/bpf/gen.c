@@ -467,7 +467,7 @@ static void frame_init(struct gen *g, struct ir_probe *p)
   emit_st(g, SZ_W, R9, offsetof(struct rt_frame, match_n), 0);
   emit_st(g, SZ_DW, R9, offsetof(struct rt_frame, tok_off), 0);
   emit_st(g, SZ_W, R9, offsetof(struct rt_frame, may_wait), session);
-  s64 budget = session ? m->maxaction_interruptible : m->maxaction;
+  s64 budget = ir_max_statements(m, p->inst);
   if (budget == (s32)budget) {
     emit_st(g, SZ_DW, R9, offsetof(struct rt_frame, budget), (s32)budget);
   } else {

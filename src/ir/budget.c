@@ -70,11 +70,15 @@ static void drop(struct arena *a, struct ir_fn *f)
   flow_prune(a, f); /* a handler of nothing else */
 }
 
+u32 ir_max_statements(const struct ir_module *m, const struct probe_inst *pi)
+{
+  bool interruptible = pi->kind == PROG_SESSION && pi->when != RUN_TIMER;
+  return interruptible ? m->maxaction_interruptible : m->maxaction;
+}
+
 static bool is_counted(struct budget *w, const struct ir_probe *p)
 {
-  const struct ir_module *m = w->m;
-  u32 limit = p->inst->kind == PROG_SESSION ? m->maxaction_interruptible : m->maxaction;
-  return !m->no_budget && fn_most(w, p->handler) > limit;
+  return !w->m->no_budget && fn_most(w, p->handler) > ir_max_statements(w->m, p->inst);
 }
 
 void ir_pass_budget(struct ir_module *m)

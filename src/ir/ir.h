@@ -211,6 +211,8 @@ void ir_pass_budget(struct ir_module *m);   /* drops BUDGETs that can't fail */
 void ir_pass_simplify(struct ir_module *m); /* constants, copies, dead code, dead blocks */
 void ir_pass_strlen(struct ir_module *m);   /* bounds of strings */
 void ir_pass_locks(struct ir_module *m);    /* inserts LOCK / UNLOCK where needed */
+/* How many statements one run of the probe's handler may take. */
+u32 ir_max_statements(const struct ir_module *m, const struct probe_inst *pi);
 /* Checks every invariant above; false and a message (to `why`) at the first that fails. */
 bool ir_check(const struct ir_module *m, struct strbuf *why);
 /* Text form, for --dump=PASS and tests. */

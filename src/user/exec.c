@@ -18,7 +18,7 @@ enum {
 static bool refuse(struct user *u, const struct ir_fn *fn, const char *kind, const char *what)
 {
   const struct loc *loc = fn->probe ? &fn->probe->loc : NULL;
-  const char *fmt = "%s %s needs the kernel: the user runtime has none (--runtime=bpf has)";
+  const char *fmt = "%s %s needs the kernel, which --runtime=user doesn't have";
   if (loc && loc->file)
     diag_at(u->diag, DIAG_ERROR, loc, "probe", fn->probe->pp, fmt, kind, what);
   else

@@ -600,11 +600,9 @@ static enum left run(struct user *u, const struct code *c, s64 *r, u64 sb, u64 r
 
 enum left interp_run(struct user *u, const struct ir_probe *p, const struct code *c)
 {
-  const struct probe_inst *pi = p->inst;
-  bool interruptible = pi->kind == PROG_SESSION && pi->when != RUN_TIMER;
   *u->f = (struct rt_frame){
       .probe_id = p->id,
-      .budget = interruptible ? u->m->maxaction_interruptible : u->m->maxaction,
+      .budget = ir_max_statements(u->m, p->inst),
   };
   u->probe = p;
   u->depth = 0;

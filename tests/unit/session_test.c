@@ -352,6 +352,14 @@ static void test_interrupt(void)
   end_test();
 }
 
+static void print_many(struct test *tt, struct ir_probe *p)
+{
+  (void)p;
+  for (u64 i = 0; i < 300000; i++)
+    put(1000000 + i); /* 8 bytes each */
+  tt->state.exit_requested = 1;
+}
+
 static void test_second_interrupt(void)
 {
   begin_test();
@@ -362,9 +370,8 @@ static void test_second_interrupt(void)
     if (dup2(p[1], 1) < 0)
       _exit(99);
     t.o.output = NULL;
-    for (u32 i = 0; i < 100000; i++)
-      probe(RUN_BEGIN, 0);
-    run(print_id);
+    probe(RUN_BEGIN, 0);
+    run(print_many);
     _exit(98);
   }
   char c;
@@ -377,14 +384,6 @@ static void test_second_interrupt(void)
   CHECK(waitpid(pid, &status, 0) == pid);
   CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 1);
   end_test();
-}
-
-static void print_many(struct test *tt, struct ir_probe *p)
-{
-  (void)p;
-  for (u64 i = 0; i < 300000; i++)
-    put(1000000 + i); /* 8 bytes each */
-  tt->state.exit_requested = 1;
 }
 
 static void test_full_disk(void)

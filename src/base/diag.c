@@ -21,6 +21,9 @@ static const char *kind_name(enum diag_kind kind)
   return names[kind];
 }
 
+/* Longer lines were made by programs, and show a reader nothing. */
+enum { MAX_SOURCE_LINE = 1000 };
+
 /* The line and a caret below the place; the heading differs by what is reported. */
 static void put_source_line(struct strbuf *b, const char *heading, const struct loc *loc)
 {
@@ -28,10 +31,12 @@ static void put_source_line(struct strbuf *b, const char *heading, const struct 
   if (!f->text || loc->off > f->len)
     return;
   const char *start = f->text + loc->off, *end = start;
-  while (start > f->text && start[-1] != '\n')
+  while (start > f->text && start[-1] != '\n' && end - start <= MAX_SOURCE_LINE)
     start--;
-  while (*end && *end != '\n')
+  while (*end && *end != '\n' && end - start <= MAX_SOURCE_LINE)
     end++;
+  if (end - start > MAX_SOURCE_LINE)
+    return;
   sb_puts(b, heading);
   sb_add(b, start, (size_t)(end - start));
   sb_printf(b, "\n%*s", (int)strlen(heading), "");

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { MAX_DEPTH = 500, MAX_ERRORS = 20, MAX_BRACES = 4096 };
+enum { MAX_DEPTH = 500, MAX_ERRORS = 20, MAX_BRACES = 4096, MAX_PARTS = 100 };
 
 /* ---- tokens ------------------------------------------------------------------------ */
 
@@ -106,14 +106,17 @@ void string_literal(struct parser *p, const char **s, u32 *len)
   struct token *t = want_string(p);
   *s = t->text;
   *len = t->len;
+  if (cur(p)->kind != TOK_STRING)
+    return;
+  struct strbuf b = {0};
+  sb_add(&b, t->text, t->len);
   while (cur(p)->kind == TOK_STRING) {
     t = take(p);
-    char *joined = arena_alloc(p->a, *len + t->len + 1);
-    memcpy(joined, *s, *len);
-    memcpy(joined + *len, t->text, t->len);
-    *s = joined;
-    *len += t->len;
+    sb_add(&b, t->text, t->len);
   }
+  *s = arena_strndup(p->a, b.s, b.n);
+  *len = (u32)b.n;
+  sb_free(&b);
 }
 
 s64 number(struct parser *p, const char *expected)
@@ -252,8 +255,10 @@ static void points_part(struct parser *p, point_list *out)
 static void points_dotted(struct parser *p, point_list *out)
 {
   points_part(p, out);
-  while (op(p, ".")) {
+  for (u32 n = 1; op(p, "."); n++) {
     point_list right = {0};
+    if (n == MAX_PARTS)
+      fail_at(p, cur(p), "too many components in probe point");
     points_part(p, &right);
     cross(p, out, &right);
   }

@@ -1,4 +1,5 @@
 /* Regular expressions: known answers, and generated patterns and subjects against regexec(3).
+ * flags: slow
  *
  *   regex_test           all tests
  *   regex_test P S       what pattern P finds in S  */

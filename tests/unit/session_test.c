@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -376,6 +377,10 @@ static void test_second_interrupt(void)
   }
   char c;
   CHECK(read(p[0], &c, 1) == 1);
+  for (int full = 0, before = -1; full != before; usleep(100000)) { /* the writer waits */
+    before = full;
+    ioctl(p[0], FIONREAD, &full);
+  }
   kill(pid, SIGINT);
   usleep(50000);
   CHECK(waitpid(pid, NULL, WNOHANG) == 0);

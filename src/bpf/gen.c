@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 
 #include "bpf/syscall_regs.h"
+#include "runtime/format.h"
 
 enum { LOOP_MAX = 1 << 23 };     /* iterations of one bpf_loop call */
 enum { CTL_BYTES = sizeof(struct rt_ctl) };
@@ -816,7 +817,11 @@ static u32 scratch_size(struct gen *g, const struct ir_fn *fn, u32 *key, u32 *re
       if (i->op == IR_PRINT || i->op == IR_HISTPRINT || log) {
         u32 size = sizeof(struct rt_rec) + 16;
         for (u32 j = 0; j < i->nargs; j++)
-          size += i->args[j].kind == V_INT ? 8 : g->M + 16;
+          size += i->args[j].kind == V_INT && !(i->op == IR_PRINT && fmt_memory(i->fmt, j))
+                      ? 8
+                      : g->M + 16;
+        if (i->op == IR_HISTPRINT)
+          size += 8 * hist_buckets(&i->global->hists.v[i->imm]);
         *rec = MAX(*rec, size);
       } else if (i->op == IR_SPRINT) {
         *rec = MAX(*rec, g->M);

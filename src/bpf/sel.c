@@ -4,6 +4,7 @@
 #include "bpf/gen.h"
 
 #include <bpf/btf.h>
+#include "runtime/format.h"
 #include "runtime/regex.h"
 #include "target/target.h"
 
@@ -629,7 +630,7 @@ static bool fixed_size(const struct rt_site *s, u32 nargs, u32 *size)
 {
   *size = sizeof(struct rt_rec);
   for (u32 k = 0; k < nargs; k++) {
-    if (s->fmt->arg_type[k] == IR_STR && !s->width[k])
+    if ((s->fmt->arg_type[k] == IR_STR && !s->width[k]) || fmt_memory(s->fmt, k))
       return false;
     *size += s->fmt->arg_type[k] == IR_STR ? s->width[k] : 8;
   }
@@ -698,6 +699,43 @@ void send_record(struct gen *g, u32 max)
   label_here(g, done);
 }
 
+/* R4 = the spec with the "*" argument put in; the position is kept in STK_TMP. */
+static void dynamic_spec(struct gen *g, const char *rt, const struct ir_val *v)
+{
+  emit_stx(g, SZ_DW, R10, STK_TMP, R0);
+  emit_mov(g, R1, R4);
+  load_int(g, v, R2);
+  emit_rt(g, rt);
+  emit_mov(g, R4, R0);
+  emit_ldx(g, SZ_DW, R0, R10, STK_TMP);
+}
+
+/* An item of a record at the position in R2, which is not of fixed size or place: R0 is the next
+ * position.  */
+static void put_item(struct gen *g, const struct ir_ins *i, const struct rt_site *s, u32 k)
+{
+  const struct fmt_piece *memory = fmt_memory(i->fmt, k);
+  if (memory) {
+    emit_mov(g, R0, R2);
+    emit_movi(g, R4, (s64)fmt_spec(memory));
+    if (memory->prec_kind == FMT_DYNAMIC)
+      dynamic_spec(g, "rt_spec_prec", &i->args[k - 1]);
+    emit_mov(g, R2, R0);
+    load_int(g, &i->args[k], R3);
+    rt_call(g, "rt_rec_mem");
+  } else if (i->fmt->arg_type[k] != IR_STR) {
+    load_int(g, &i->args[k], R3);
+    rt_call(g, "rt_rec_int");
+  } else if (s->width[k]) {
+    arg_off(g, R3, &i->args[k]);
+    emit_movi(g, R4, s->width[k]);
+    rt_call(g, "rt_rec_fixed");
+  } else {
+    arg_off(g, R3, &i->args[k]);
+    rt_call(g, "rt_rec_str");
+  }
+}
+
 /* General records are put together in the frame. */
 static void print_built(struct gen *g, const struct ir_ins *i, u32 site)
 {
@@ -707,9 +745,12 @@ static void print_built(struct gen *g, const struct ir_ins *i, u32 site)
   bool known = true;
   emit_st(g, SZ_W, R9, (s32)rec, (s32)site);
   for (u32 k = 0; k < i->nargs; k++) {
-    bool str = i->fmt->arg_type[k] == IR_STR;
-    max += str ? (s->width[k] ? s->width[k] : ROUND_UP(str_bound(g, &i->args[k]) + 4, 8)) : 8;
-    if (known && (!str || s->width[k])) {
+    bool str = i->fmt->arg_type[k] == IR_STR, memory = fmt_memory(i->fmt, k);
+    max += memory         ? ROUND_UP(g->M + 4, 8)
+           : !str         ? 8
+           : s->width[k] ? s->width[k]
+                          : ROUND_UP(str_bound(g, &i->args[k]) + 4, 8);
+    if (known && !memory && (!str || s->width[k])) {
       if (str) {
         put_small(g, R9, (s32)(rec + off), s->width[k], &i->args[k]);
         off += s->width[k];
@@ -725,17 +766,7 @@ static void print_built(struct gen *g, const struct ir_ins *i, u32 site)
     else
       emit_ldx(g, SZ_DW, R2, R10, STK_TMP);
     known = false;
-    if (!str) {
-      load_int(g, &i->args[k], R3);
-      rt_call(g, "rt_rec_int");
-    } else if (s->width[k]) {
-      arg_off(g, R3, &i->args[k]);
-      emit_movi(g, R4, s->width[k]);
-      rt_call(g, "rt_rec_fixed");
-    } else {
-      arg_off(g, R3, &i->args[k]);
-      rt_call(g, "rt_rec_str");
-    }
+    put_item(g, i, s, k);
     emit_stx(g, SZ_DW, R10, STK_TMP, R0);
   }
   if (known) {
@@ -786,25 +817,14 @@ static void put_literal(struct gen *g, const char *text, u32 len)
 }
 
 /* Appends a value under the spec in R4 at the position in R0. */
-static void put_value(struct gen *g, const struct ir_val *v, bool str)
+static void put_value(struct gen *g, const struct ir_val *v, const char *rt)
 {
   emit_mov(g, R2, R0);
-  if (str)
+  if (!strcmp(rt, "rt_put_str"))
     arg_off(g, R3, v);
   else
     load_int(g, v, R3);
-  rt_call(g, str ? "rt_put_str" : "rt_put_int");
-}
-
-/* R4 = the spec with the "*" argument put in; the position is kept in STK_TMP. */
-static void dynamic_spec(struct gen *g, const char *rt, const struct ir_val *v)
-{
-  emit_stx(g, SZ_DW, R10, STK_TMP, R0);
-  emit_mov(g, R1, R4);
-  load_int(g, v, R2);
-  emit_rt(g, rt);
-  emit_mov(g, R4, R0);
-  emit_ldx(g, SZ_DW, R0, R10, STK_TMP);
+  rt_call(g, rt);
 }
 
 static void sprint_pieces(struct gen *g, const struct ir_ins *i)
@@ -817,14 +837,15 @@ static void sprint_pieces(struct gen *g, const struct ir_ins *i)
       put_literal(g, p->text, p->len);
       continue;
     }
-    u32 width = p->width_kind == FMT_STATIC ? MIN(p->width, 0xffffu) : 0;
-    u32 prec = p->prec_kind == FMT_STATIC ? MIN(p->prec, 0xfffeu) : RT_NO_PREC;
-    emit_movi(g, R4, (s64)RT_SPEC(p->conv, p->flags, width, prec, p->size));
+    emit_movi(g, R4, (s64)fmt_spec(p));
     if (p->width_kind == FMT_DYNAMIC)
       dynamic_spec(g, "rt_spec_width", &i->args[arg++]);
     if (p->prec_kind == FMT_DYNAMIC)
       dynamic_spec(g, "rt_spec_prec", &i->args[arg++]);
-    put_value(g, &i->args[arg], i->fmt->arg_type[arg] == IR_STR);
+    put_value(g, &i->args[arg],
+              fmt_memory(i->fmt, arg)               ? "rt_put_mem"
+              : i->fmt->arg_type[arg] == IR_STR ? "rt_put_str"
+                                                    : "rt_put_int");
     arg++;
   }
 }
@@ -839,7 +860,7 @@ static void sprint_plain(struct gen *g, const struct ir_ins *i)
     if (k && pe->delim)
       put_literal(g, pe->delim, (u32)strlen(pe->delim));
     emit_movi(g, R4, (s64)RT_SPEC(conv, 0, 0, RT_NO_PREC, 0));
-    put_value(g, &i->args[k], str);
+    put_value(g, &i->args[k], str ? "rt_put_str" : "rt_put_int");
   }
   if (pe->newline)
     put_literal(g, "\n", 1);
@@ -1475,11 +1496,12 @@ static bool stack_ins(const struct ir_fn *fn, const struct ir_ins *i)
   }
 }
 
+/* An upper bound of a record's size; more than any when it is not of fixed size. */
 static u32 fixed_print(const struct ir_ins *i)
 {
   u32 n = sizeof(struct rt_rec);
   for (u32 k = 0; k < i->nargs; k++)
-    n += i->fmt->arg_type[k] == IR_STR ? SMALL_STR + 8 : 8;
+    n += fmt_memory(i->fmt, k) ? UINT16_MAX : i->fmt->arg_type[k] == IR_STR ? SMALL_STR + 8 : 8;
   return n;
 }
 

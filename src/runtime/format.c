@@ -80,6 +80,13 @@ static void put_memory(struct strbuf *out, const struct fmt_arg *arg, u64 spec)
 
 /* ---- calls ---------------------------------------------------------------------- */
 
+u64 fmt_spec(const struct fmt_piece *p)
+{
+  u32 width = p->width_kind == FMT_STATIC ? MIN(p->width, 0xffffu) : 0;
+  u32 prec = p->prec_kind == FMT_STATIC ? MIN(p->prec, RT_NO_PREC - 1) : RT_NO_PREC;
+  return RT_SPEC(p->conv, p->flags, width, prec, p->size);
+}
+
 static void render_formatted(struct strbuf *out, const struct print_expr *pe,
                              const struct fmt_arg *args)
 {
@@ -89,9 +96,7 @@ static void render_formatted(struct strbuf *out, const struct print_expr *pe,
       sb_add(out, p->text, p->len);
       continue;
     }
-    u32 width = p->width_kind == FMT_STATIC ? MIN(p->width, 0xffffu) : 0;
-    u32 prec = p->prec_kind == FMT_STATIC ? MIN(p->prec, RT_NO_PREC - 1) : RT_NO_PREC;
-    u64 spec = RT_SPEC(p->conv, p->flags, width, prec, p->size);
+    u64 spec = fmt_spec(p);
     if (p->width_kind == FMT_DYNAMIC)
       spec = spec_with_width(spec, args++->num);
     if (p->prec_kind == FMT_DYNAMIC)
@@ -125,7 +130,7 @@ void fmt_render(struct strbuf *out, const struct ir_fmt *fmt, const struct fmt_a
     sb_putc(out, '\n');
 }
 
-bool fmt_is_memory(const struct ir_fmt *fmt, u32 n)
+const struct fmt_piece *fmt_memory(const struct ir_fmt *fmt, u32 n)
 {
   const struct print_expr *pe = fmt->print;
   u32 arg = 0;
@@ -135,10 +140,10 @@ bool fmt_is_memory(const struct ir_fmt *fmt, u32 n)
       continue;
     arg += (p->width_kind == FMT_DYNAMIC) + (p->prec_kind == FMT_DYNAMIC);
     if (arg == n)
-      return p->conv == CONV_M || p->conv == CONV_MM;
+      return p->conv == CONV_M || p->conv == CONV_MM ? p : NULL;
     arg++;
   }
-  return false;
+  return NULL;
 }
 
 /* ---- records -------------------------------------------------------------------- */
@@ -188,7 +193,7 @@ static bool print_record(struct strbuf *out, const struct rt_site *site, struct 
   struct fmt_arg args[fmt->nargs + 1];
   for (u32 i = 0; i < fmt->nargs; i++) {
     bool ok;
-    if (fmt->arg_type[i] != IR_STR && !fmt_is_memory(fmt, i))
+    if (fmt->arg_type[i] != IR_STR && !fmt_memory(fmt, i))
       ok = take_int(it, &args[i].num);
     else if (site->width && site->width[i])
       ok = take_fixed(it, site->width[i], &args[i]);

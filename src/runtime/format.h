@@ -13,8 +13,10 @@ struct fmt_arg {
 /* Renders one print call.  `args` has fmt->nargs entries.  %m and %M arguments come as strings
  * (the memory read by the handler).  */
 void fmt_render(struct strbuf *out, const struct ir_fmt *fmt, const struct fmt_arg *args);
-/* Whether argument n is the address that a %m or %M reads: a string in records.  */
-bool fmt_is_memory(const struct ir_fmt *fmt, u32 n);
+/* The %m or %M that reads memory at argument n, which is a string in records; NULL: none does. */
+const struct fmt_piece *fmt_memory(const struct ir_fmt *fmt, u32 n);
+/* A piece's spec as rt.h packs it, without its "*" arguments. */
+u64 fmt_spec(const struct fmt_piece *p);
 /* Decodes a record's items (runtime/abi.h) and renders it; false when the record is
  * malformed.  */
 struct rt_site;

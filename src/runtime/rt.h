@@ -125,6 +125,7 @@ u64 rt_kernel_string_quoted(struct rt_mem *f, u64 dst, u64 addr, s64 n);
 u64 rt_digits(struct rt_mem *f, u64 value, u64 conv); /* for the runtime itself */
 u64 rt_put_int(struct rt_mem *f, u64 pos, s64 value, u64 spec);
 u64 rt_put_str(struct rt_mem *f, u64 pos, u64 s, u64 spec);
+u64 rt_put_mem(struct rt_mem *f, u64 pos, u64 addr, u64 spec); /* %m, %M: BPF only */
 /* The spec with a "*" argument put in: a negative width is FMT_LEFT, a negative precision none. */
 u64 rt_spec_width(u64 spec, s64 width);
 u64 rt_spec_prec(u64 spec, s64 prec);
@@ -136,8 +137,8 @@ u64 rt_append_hex(struct rt_mem *f, u64 dst, u64 value, u64 digits);
 u64 rt_rec_int(struct rt_mem *f, u64 pos, u64 value);
 u64 rt_rec_str(struct rt_mem *f, u64 pos, u64 s);
 u64 rt_rec_fixed(struct rt_mem *f, u64 pos, u64 s, u64 width);
-/* %m, %M: n bytes (at most M) of memory; none after a fault. */
-u64 rt_rec_mem(struct rt_mem *f, u64 pos, u64 addr, u64 n, u64 user);
+/* %m, %M: as many bytes of memory as spec's precision says (at most M); none after a fault. */
+u64 rt_rec_mem(struct rt_mem *f, u64 pos, u64 addr, u64 spec);
 /* Sends len bytes to the data ring; when it is full waits for room if the frame's may_wait is set.
  * 0, or negative when the record was not sent.  A template:
  *   params->c[RT_SEND_OFF], [RT_SEND_SIZE]   the record's place in the frame and its largest size */

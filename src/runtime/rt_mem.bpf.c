@@ -1,5 +1,5 @@
 /* What only BPF does: strings from memory that is not ours, and records. */
-#include "runtime/rt_in.h"
+#include "runtime/rt_conv.h"
 
 static long (*probe_read_user)(void *dst, u64 size,
                                const void *src) = (void *)BPF_FUNC_probe_read_user;
@@ -109,20 +109,81 @@ u64 rt_rec_fixed(struct rt_mem *f, u64 pos, u64 s, u64 width)
   return (pos + width + 7) & ~7ull;
 }
 
-u64 rt_rec_mem(struct rt_mem *f, u64 pos, u64 addr, u64 n, u64 user)
+/* %m's and %M's bytes, to a frame offset: how many; none after a fault.  Without the flag "#", an
+ * address says whose memory it is of.  */
+INLINE u64 fetch_bytes(struct rt_mem *f, u64 at, u64 addr, u64 spec)
 {
-  CHECK_FRAME(f);
-  IN(pos);
+  u64 n = SPEC_PREC(spec) == RT_NO_PREC ? 1 : SPEC_PREC(spec);
   if (n > M)
     n = M;
   AT_MOST(n, M);
   const void *from = (const void *)addr;
-  s64 bad = user ? probe_read_user(f->bytes + pos + 4, n, from)
-                 : probe_read_kernel(f->bytes + pos + 4, n, from);
-  if (bad)
-    n = 0;
+  bool user = SPEC_FLAGS(spec) & RT_ALT || !(addr >> 63);
+  s64 bad = user ? probe_read_user(f->bytes + at, n, from)
+                 : probe_read_kernel(f->bytes + at, n, from);
+  PIN(bad);
+  return bad ? 0 : n;
+}
+
+u64 rt_rec_mem(struct rt_mem *f, u64 pos, u64 addr, u64 spec)
+{
+  CHECK_FRAME(f);
+  IN(pos);
+  u64 n = fetch_bytes(f, pos + 4, addr, spec);
   *(u32 *)(f->bytes + pos) = (u32)n;
   return (pos + 4 + n + 7) & ~7ull;
+}
+
+/* OFF_TMP's byte i in hex; out: place, end: the last one */
+static long hex_step(u64 i, void *ctx)
+{
+  struct rt_mem *f = ((struct ctx *)ctx)->f;
+  CHECK_FRAME(f);
+  struct rt_loop *l = STATE(f);
+  u64 in = i, out = l->out;
+  AT_MOST(in, M);
+  AT_MOST(out, POS_MAX);
+  if (out + 2 > l->end)
+    return 1;
+  u64 c = f->bytes[OFF_TMP + in], high = c >> 4, low = c & 15;
+  u64 high9 = 9 - high, low9 = 9 - low;
+  PIN(high9);
+  PIN(low9);
+  f->bytes[out] = (u8)('0' + high + (high9 >> 63) * ('a' - '9' - 1));
+  f->bytes[out + 1] = (u8)('0' + low + (low9 >> 63) * ('a' - '9' - 1));
+  l->out = out + 2;
+  return 0;
+}
+
+u64 rt_put_mem(struct rt_mem *f, u64 pos, u64 addr, u64 spec)
+{
+  CHECK_FRAME(f);
+  u64 at = (u32)pos, last = pos >> 32;
+  AT_MOST(last, POS_MAX);
+  AT_MOST(at, last);
+  u64 n = fetch_bytes(f, OFF_TMP, addr, spec);
+  u64 hex = SPEC_CONV(spec) == RT_CONV_MM, width = SPEC_WIDTH(spec), len = n << hex;
+  u64 pad = width > len ? width - len : 0, left = SPEC_FLAGS(spec) & RT_LEFT;
+  if (pad && !left)
+    at = fill(f, at, last, REP(' '), pad);
+  AT_MOST(at, POS_MAX);
+  if (hex) {
+    struct rt_loop *l = STATE(f);
+    struct ctx ctx = {f};
+    l->out = at;
+    l->end = last;
+    loop(n, hex_step, &ctx);
+    at = l->out;
+  } else {
+    if (n > last - at)
+      n = last - at;
+    AT_MOST(n, M);
+    read_mem(f->bytes + at, n, f->bytes + OFF_TMP);
+    at += n;
+  }
+  if (pad && left)
+    at = fill(f, at, last, REP(' '), pad);
+  return put_end(f, at, last);
 }
 
 /* ---- sending ------------------------------------------------------------------------ */

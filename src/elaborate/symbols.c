@@ -520,6 +520,13 @@ static void set_names(struct strmap *names, struct stmt *s)
   collect_keys(s, names);
 }
 
+/* Such a name isn't the family's to define. */
+static bool is_script_global(struct elab *e, const char *name)
+{
+  const struct gsym *g = strmap_get(&e->st->globals, name);
+  return g && !g->g.from_tapset;
+}
+
 /* Puts the family's definitions of its script variables before the body: those that the body, or
  * a later one of them, names.  */
 static void add_prologue(struct elab *e, struct probe_inst *pi)
@@ -534,7 +541,7 @@ static void add_prologue(struct elab *e, struct probe_inst *pi)
   for (u32 i = pro->body.n; i-- > 0;) {
     struct stmt *s = pro->body.v[i];
     bool plain = s->kind == S_EXPR && s->e->kind == E_ASSIGN && s->e->a->kind == E_SYM;
-    if (plain && !strmap_get(&names, s->e->a->name))
+    if (plain && (!strmap_get(&names, s->e->a->name) || is_script_global(e, s->e->a->name)))
       pro->body.v[i] = NULL;
     else
       set_names(&names, s);

@@ -47,11 +47,13 @@ static int fill(const struct bpf_dispatch *t, const struct bpf_image *img, bool 
 {
   for (u32 i = 0; i < img->units.n; i++) {
     const struct bpf_unit *u = img->units.v[i];
-    const struct probe_inst *pi = u->probes.v[0]->inst;
     u32 fd = (u32)u->fd;
-    if (pi->kind == (exit ? PROG_SYSCALL_EXIT : PROG_SYSCALL_ENTER) &&
-        bpf_map_update_elem(t->array_fd, &pi->number, &fd, BPF_ANY))
-      return -1;
+    for (u32 k = 0; k < u->probes.n; k++) {
+      const struct probe_inst *pi = u->probes.v[k]->inst;
+      if (pi->kind == (exit ? PROG_SYSCALL_EXIT : PROG_SYSCALL_ENTER) &&
+          bpf_map_update_elem(t->array_fd, &pi->number, &fd, BPF_ANY))
+        return -1;
+    }
   }
   return 0;
 }

@@ -2,9 +2,9 @@
  * the rings.  Maps, programs and attachments are file descriptors of this process and nothing else,
  * so they are gone when it is, however it ends.
  *
- * Handlers of system calls share the tracepoints sys_enter and sys_exit.  A few are attached side by
- * side, each leaving at once when the number is not its own; many are put into a program array,
- * which one dispatcher jumps into by number.  */
+ * Handlers of system calls share the tracepoints sys_enter and sys_exit.  A few programs are attached
+ * side by side, each leaving at once when it has no handler for the number; many are put into a program
+ * array, which one dispatcher jumps into by number.  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -23,7 +23,7 @@
 #include "elaborate/program.h"
 
 enum {
-  DISPATCH_FROM = 3,     /* so many handlers of one tracepoint side by side are no slower */
+  DISPATCH_FROM = 3,     /* fewer programs of one tracepoint side by side are no slower */
   READ_BATCH = 1 << 16,  /* records per drain */
   BUSY_POLL_MS = 1,      /* a record is being written: it will be there soon */
   NAP_MS = 1             /* between reads of a steady flow */

@@ -381,8 +381,9 @@ static struct ir_fn *flatten(struct gen *g, struct ir_fn *const *fns, u32 n, str
 
 /* ---- what needs it -------------------------------------------------------------------- */
 
-/* Calls that the script's code may nest; the runtime's functions need the rest. */
-enum { MAX_DEPTH = 5, LOOPS_KEPT = 2 };
+/* Calls that a handler may nest, itself included: the kernel's limit is 8, and a program of several
+ * handlers needs one to choose.  */
+enum { MAX_DEPTH = 7, LOOPS_KEPT = 2 };
 
 struct graph {
   struct gen *g;
@@ -477,6 +478,37 @@ static void flatten_recursive(struct graph *gr)
   }
 }
 
+static u32 depth_of(struct graph *gr, u32 k);
+
+/* What an instruction nests: runtime functions call callbacks, and those others. */
+static u32 ins_depth(struct graph *gr, const struct ir_ins *i)
+{
+  switch ((u32)i->op) {
+  case IR_CALL:
+    return depth_of(gr, index_of(gr, i->fn));
+  case IR_ITER_BEGIN: /* the collector; merging, its callback, the runtime */
+    return i->iter->map->type == TY_STATS ? 4 : 3;
+  case IR_GGET:
+  case IR_GSET:
+  case IR_GRMW:
+  case IR_MGET:
+  case IR_MRMW:
+  case IR_BUDGET:
+  case IR_UNLOCK:
+  case IR_ITER_NEXT:
+  case IR_ITER_KEY:
+  case IR_ITER_VALUE:
+  case IR_ITER_END:
+    return 0;
+  case IR_LOCK:
+  case IR_MDEL_SLICE:
+  case IR_MIN_SLICE:
+  case IR_MCLEAR:
+    return 1;
+  }
+  return (u32)i->op <= IR_GE ? 0 : 3;
+}
+
 static u32 depth_of(struct graph *gr, u32 k)
 {
   if (gr->depth[k])
@@ -487,8 +519,7 @@ static u32 depth_of(struct graph *gr, u32 k)
     const struct ir_block *b = fn->blocks.v[n];
     u32 here = loop_depth(fn, b->loop), below = 0;
     for (u32 i = 0; i < b->ins.n; i++)
-      if (b->ins.v[i].op == IR_CALL)
-        below = MAX(below, depth_of(gr, index_of(gr, b->ins.v[i].fn)));
+      below = MAX(below, ins_depth(gr, &b->ins.v[i]));
     max = MAX(max, here + below);
   }
   return gr->depth[k] = 1 + max;

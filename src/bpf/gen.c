@@ -558,16 +558,18 @@ static void release_locks(struct gen *g, struct genfn *f)
   }
 }
 
-/* Leaves unless the event is the wanted system call, made by a 64-bit program: sys_enter and sys_exit
- * come for all of them.  The context is at STK_CTX; nothing else is on the stack yet.  */
-static void check_syscall(struct gen *g, const struct probe_inst *pi, u32 out)
+/* R7 = the system call's number; leaves when it is not `only` (IR_NO: any will do), or the caller is a
+ * 32-bit program, whose numbers are others.  sys_enter and sys_exit come for all calls.  The context is
+ * in R1; nothing is on the stack yet.  */
+static void check_syscall(struct gen *g, enum prog_kind kind, u32 only, u32 out)
 {
   enum { COPY = STK_SLOTS - 64 }; /* of the registers from `first` on */
   u32 first = REGS_NUMBER, size = 8;
   emit_ldx(g, SZ_DW, R3, R1, 0);
-  if (pi->kind == PROG_SYSCALL_ENTER) {
-    emit_ldx(g, SZ_DW, R2, R1, 8);
-    emit_jcci(g, BPF_JNE, R2, (s32)pi->number, out);
+  if (kind == PROG_SYSCALL_ENTER) {
+    emit_ldx(g, SZ_DW, R7, R1, 8);
+    if (only != IR_NO)
+      emit_jcci(g, BPF_JNE, R7, (s32)only, out);
 #ifdef REGS_CS
     first = REGS_CS;
 #else
@@ -583,9 +585,10 @@ static void check_syscall(struct gen *g, const struct probe_inst *pi, u32 out)
   emit_movi(g, R2, size);
   emit_helper(g, BPF_FUNC_probe_read_kernel);
   emit_jcci(g, BPF_JNE, R0, 0, out);
-  if (pi->kind == PROG_SYSCALL_EXIT) {
-    emit_ldx(g, SZ_DW, R2, R10, COPY);
-    emit_jcci(g, BPF_JNE, R2, (s32)pi->number, out);
+  if (kind == PROG_SYSCALL_EXIT) {
+    emit_ldx(g, SZ_DW, R7, R10, COPY);
+    if (only != IR_NO)
+      emit_jcci(g, BPF_JNE, R7, (s32)only, out);
   }
 #ifdef REGS_CS
   emit_ldx(g, SZ_DW, R2, R10, COPY + (s32)(REGS_CS - first));
@@ -633,7 +636,7 @@ static void gen_handler(struct gen *g, struct genfn *f, struct bpf_sub *sub)
   if (p->inst->kind != PROG_SESSION)
     check_phase(g, out);
   if (is_syscall(p->inst) && sub == g->unit->subs.v[0])
-    check_syscall(g, p->inst, out);
+    check_syscall(g, p->inst->kind, p->inst->number, out);
   if (f->framed) {
     claim_frame(g, out);
     frame_init(g, p);
@@ -675,16 +678,107 @@ static struct bpf_unit *unit_new(struct gen *g, const char *name, enum bpf_prog_
   return u;
 }
 
-static bool same_program(const struct probe_inst *a, const struct probe_inst *b)
+/* Handlers of system calls in one program: verified together, what they share once. */
+enum { GROUP_MAX = 64, GROUP_SUBS = 150 };
+
+static u32 count_subs(const struct ir_fn *fn)
 {
-  return is_syscall(a) && a->kind == b->kind && a->number == b->number;
+  u32 n = 1 + fn->loops.n;
+  for (u32 k = 0; k < fn->blocks.n; k++)
+    for (u32 i = 0; i < fn->blocks.v[k]->ins.n; i++) {
+      u32 op = fn->blocks.v[k]->ins.v[i].op;
+      n += op == IR_ITER_BEGIN || op == IR_MCLEAR || op == IR_LOCK || op >= IR_MIN_SLICE;
+    }
+  return n;
 }
 
-/* The unit that runs probe `first` and, for system calls, every other probe of the same call. */
-static void gen_unit(struct gen *g, struct genfn **handler, u32 first, bool *done)
+static bool same_call(const struct probe_inst *a, const struct probe_inst *b)
+{
+  return a->kind == b->kind && a->number == b->number;
+}
+
+/* The probes that share the program of probe `first`: all of the same call, and others of the same
+ * tracepoint while there is room.  With -t each call has its own, as the kernel times programs.  */
+static void collect_unit(struct gen *g, struct bpf_unit *u, u32 first, bool *done)
 {
   struct ir_module *m = g->m;
-  struct probe_inst *pi = m->probes.v[first]->inst;
+  const struct probe_inst *pi = m->probes.v[first]->inst;
+  u32 subs = 0;
+  for (u32 i = first; i < m->probes.n; i++) {
+    const struct probe_inst *head = m->probes.v[i]->inst;
+    if (done[i] || (i != first && (!is_syscall(pi) || head->kind != pi->kind)))
+      continue;
+    if (i != first && !same_call(pi, head) &&
+        (g->opt->timing || u->probes.n >= GROUP_MAX || subs >= GROUP_SUBS))
+      continue;
+    for (u32 k = i; k < m->probes.n; k++) {
+      if (k != i && (done[k] || !is_syscall(pi) || !same_call(head, m->probes.v[k]->inst)))
+        continue;
+      done[k] = true;
+      vec_push(g->a, &u->probes, m->probes.v[k]);
+      subs += count_subs(m->probes.v[k]->handler);
+    }
+  }
+}
+
+static int by_number(const void *pa, const void *pb)
+{
+  const struct ir_probe *a = *(struct ir_probe *const *)pa, *b = *(struct ir_probe *const *)pb;
+  u32 x = a->inst->number, y = b->inst->number;
+  return x != y ? (x < y ? -1 : 1) : (a->id < b->id ? -1 : 1);
+}
+
+/* Jumps to the handlers of the call in R7, among the unit's probes lo to hi - 1. */
+static void dispatch(struct gen *g, u32 lo, u32 hi, u32 out)
+{
+  const struct bpf_unit *u = g->unit;
+  u32 mid = lo + (hi - lo) / 2, first = u->probes.v[lo]->inst->number;
+  while (mid < hi && mid > lo && same_call(u->probes.v[mid - 1]->inst, u->probes.v[mid]->inst))
+    mid++;
+  if (mid > lo && mid < hi) {
+    u32 high = label_new(g);
+    emit_jcci(g, BPF_JGE, R7, (s32)u->probes.v[mid]->inst->number, high);
+    dispatch(g, lo, mid, out);
+    label_here(g, high);
+    dispatch(g, mid, hi, out);
+    return;
+  }
+  u32 k = lo;
+  emit_jcci(g, BPF_JNE, R7, (s32)first, out);
+  for (; k < hi && u->probes.v[k]->inst->number == first; k++) {
+    emit_mov(g, R1, R6);
+    emit_callsub(g, 1 + k);
+  }
+  if (k < hi)
+    dispatch(g, k, hi, out);
+  else
+    emit_jmp(g, out);
+}
+
+static void gen_group(struct gen *g, struct genfn **handler, struct bpf_sub *main_sub)
+{
+  struct bpf_unit *u = g->unit;
+  u32 out = label_new(g);
+  qsort(u->probes.v, u->probes.n, sizeof(*u->probes.v), by_number);
+  for (u32 i = 0; i < u->probes.n; i++)
+    sub_begin(g, arena_printf(g->a, "handler_%u", i), NULL);
+  g->s = main_sub;
+  check_phase(g, out);
+  emit_mov(g, R6, R1);
+  check_syscall(g, u->probes.v[0]->inst->kind, IR_NO, out);
+  dispatch(g, 0, u->probes.n, out);
+  label_here(g, out);
+  emit_movi(g, R0, 0);
+  emit_exit(g);
+  sub_end(g);
+  for (u32 i = 0; i < u->probes.n; i++)
+    gen_handler(g, handler[u->probes.v[i]->id], u->subs.v[1 + i]);
+}
+
+/* The program that runs probe `first`, and others with it. */
+static void gen_unit(struct gen *g, struct genfn **handler, u32 first, bool *done)
+{
+  struct probe_inst *pi = g->m->probes.v[first]->inst;
   struct bpf_unit *u;
   if (pi->kind == PROG_SESSION) {
     u = unit_new(g, "session", BPF_PROG_TYPE_SYSCALL);
@@ -694,32 +788,12 @@ static void gen_unit(struct gen *g, struct genfn **handler, u32 first, bool *don
       diag_msg(g->diag, DIAG_ERROR, "probe %s is not possible in BPF", pi->pp);
     u = unit_new(g, "probe", BPF_PROG_TYPE_RAW_TRACEPOINT);
   }
-  for (u32 i = first; i < m->probes.n; i++)
-    if (i == first || (!done[i] && same_program(pi, m->probes.v[i]->inst))) {
-      done[i] = true;
-      vec_push(g->a, &u->probes, m->probes.v[i]);
-    }
+  collect_unit(g, u, first, done);
   struct bpf_sub *main_sub = sub_begin(g, "stap_main", NULL);
-  if (u->probes.n == 1) {
+  if (u->probes.n == 1)
     gen_handler(g, handler[u->probes.v[0]->id], main_sub);
-  } else {
-    g->s = main_sub;
-    u32 out = label_new(g);
-    emit_mov(g, R6, R1);
-    check_syscall(g, pi, out);
-    for (u32 i = 0; i < u->probes.n; i++) {
-      u32 index;
-      sub_begin(g, arena_printf(g->a, "handler_%u", i), &index);
-      emit_mov(g, R1, R6);
-      emit_callsub(g, index);
-    }
-    label_here(g, out);
-    emit_movi(g, R0, 0);
-    emit_exit(g);
-    sub_end(g);
-    for (u32 i = 0; i < u->probes.n; i++)
-      gen_handler(g, handler[u->probes.v[i]->id], u->subs.v[1 + i]);
-  }
+  else
+    gen_group(g, handler, main_sub);
   gen_called(g);
 }
 

@@ -731,28 +731,27 @@ static int by_number(const void *pa, const void *pb)
 /* Jumps to the handlers of the call in R7, among the unit's probes lo to hi - 1. */
 static void dispatch(struct gen *g, u32 lo, u32 hi, u32 out)
 {
-  const struct bpf_unit *u = g->unit;
-  u32 mid = lo + (hi - lo) / 2, first = u->probes.v[lo]->inst->number;
-  while (mid < hi && mid > lo && same_call(u->probes.v[mid - 1]->inst, u->probes.v[mid]->inst))
-    mid++;
-  if (mid > lo && mid < hi) {
+  struct ir_probe *const *p = g->unit->probes.v;
+  u32 mid = lo + (hi - lo) / 2; /* then: where another number starts, or hi */
+  while (mid > lo && same_call(p[mid - 1]->inst, p[mid]->inst))
+    mid--;
+  if (mid == lo)
+    for (mid = lo + 1; mid < hi && same_call(p[lo]->inst, p[mid]->inst);)
+      mid++;
+  if (mid < hi) {
     u32 high = label_new(g);
-    emit_jcci(g, BPF_JGE, R7, (s32)u->probes.v[mid]->inst->number, high);
+    emit_jcci(g, BPF_JGE, R7, (s32)p[mid]->inst->number, high);
     dispatch(g, lo, mid, out);
     label_here(g, high);
     dispatch(g, mid, hi, out);
     return;
   }
-  u32 k = lo;
-  emit_jcci(g, BPF_JNE, R7, (s32)first, out);
-  for (; k < hi && u->probes.v[k]->inst->number == first; k++) {
+  emit_jcci(g, BPF_JNE, R7, (s32)p[lo]->inst->number, out);
+  for (u32 k = lo; k < hi; k++) {
     emit_mov(g, R1, R6);
     emit_callsub(g, 1 + k);
   }
-  if (k < hi)
-    dispatch(g, k, hi, out);
-  else
-    emit_jmp(g, out);
+  emit_jmp(g, out);
 }
 
 static void gen_group(struct gen *g, struct genfn **handler, struct bpf_sub *main_sub)

@@ -261,8 +261,8 @@ struct expr *deref_path(struct elab *e, const struct deref_base *base, struct ex
                               .type = p.type,
                               .is_addr = p.is_addr,
                               .user = p.user};
-      if (p.bit_size)
-        at = (struct deref_base){.value = load_bits(e, &p), .type = p.type};
+      if (p.bit_size || (p.is_addr && kind_of(e, p.type) == BTF_KIND_PTR))
+        at = (struct deref_base){.value = load(e, &p), .type = p.type, .user = p.user};
       if (store || t->addressof)
         return deref_error(e, p.loc, p.token, "a pretty-printed value is a string, not a place");
       return at.value ? deref_pretty(e, &at, p.loc, (u32)strlen(s->name)) : NULL;

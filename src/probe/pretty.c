@@ -46,11 +46,12 @@ static void put_value(struct printer *p, const char *fmt, struct expr *value)
   sprint_arg(p->e, p->text, fmt, value);
 }
 
+/* u8 and s8, "unsigned char" and "signed char", are numbers. */
 static bool is_char(struct printer *p, u32 id)
 {
   const struct btf_type *ty = stripped(p, id);
   const char *name = ty ? btf__name_by_offset(btf_of(p), ty->name_off) : NULL;
-  return ty && btf_is_int(ty) && ty->size == 1 && name && strstr(name, "char");
+  return ty && btf_is_int(ty) && ty->size == 1 && name && !strcmp(name, "char");
 }
 
 static struct expr *at(struct printer *p, s64 off)

@@ -4,13 +4,58 @@
 
 /* ---- copying ------------------------------------------------------------------- */
 
+/* Short strings are copied by words, to aligned places: what is behind the NUL in its word is
+ * copied with it.  The length, or LONG when there is no NUL in SHORT bytes. */
+enum { SHORT = 32 };
+#define LONG (~0ull)
+
+/* Bytes before the first NUL of a word, or 8; z is has_zero() of it. */
+INLINE u64 nul_at(u64 z)
+{
+  return (((z & -z) - 1) >> 7 & REP(1)) * REP(1) >> 56;
+}
+
+INLINE u64 copy_short(u8 *dst, const u8 *src)
+{
+  for (u64 i = 0; i < SHORT; i += 8) {
+    u64 w = WORD(src + i), z = has_zero(w);
+    WORD(dst + i) = w;
+    if (z)
+      return i + nul_at(z);
+  }
+  return LONG;
+}
+
 u64 rt_copy(struct rt_mem *f, u64 dst, u64 src, u64 size)
 {
   CHECK_FRAME(f);
   IN(dst);
   SOURCE(s, f, src);
   AT_MOST(size, M);
+  if (size >= SHORT) {
+    u64 n = copy_short(f->bytes + dst, s);
+    if (n != LONG)
+      return n;
+  }
   return put_string(f, dst, size, s);
+}
+
+/* As rt_copy_pad(), for size <= PADDED; without branches, which the verifier would take both ways
+ * in each round.  */
+enum { PADDED = 64 };
+INLINE u64 pad_short(u8 *dst, const u8 *src, u64 size)
+{
+  u64 live = ~0ull, n = 0, end = size - 8; /* live: 0 behind the NUL */
+  AT_MOST(end, PADDED);
+  for (u64 i = 0; i < PADDED && i < end; i += 8) {
+    u64 w = WORD(src + i) & live, z = has_zero(w);
+    WORD(dst + i) = w & ((z & -z) - 1);
+    n += nul_at(z) & live;
+    live &= ((z | -z) >> 63) - 1;
+  }
+  u64 w = WORD(src + end) & live & ~0ull >> 8, z = has_zero(w);
+  WORD(dst + end) = w & ((z & -z) - 1);
+  return n + (nul_at(z) & live);
 }
 
 u64 rt_copy_pad(struct rt_mem *f, u64 dst, u64 src, u64 size)
@@ -19,14 +64,37 @@ u64 rt_copy_pad(struct rt_mem *f, u64 dst, u64 src, u64 size)
   IN(dst);
   SOURCE(s, f, src);
   AT_MOST(size, M);
+  if (size <= PADDED)
+    return pad_short(f->bytes + dst, s, size);
   zero(f->bytes + dst, size);
   return put_string(f, dst, size, s);
 }
 
-u64 rt_concat(struct rt_mem *f, u64 dst, u64 a, u64 b)
+/* Appends a short string to the n < SHORT bytes at dst, which are there up to their last word; by
+ * words again, each made of parts of two.  The length of all, or LONG.  */
+INLINE u64 append_short(struct rt_mem *f, u64 dst, u64 n, const u8 *src)
 {
-  CHECK_FRAME(f);
-  IN(dst);
+  u64 at = dst + (n & ~7ull), shift = 8 * (n & 7), carry = 0;
+  IN(at);
+  u8 *p = f->bytes + at;
+  if (shift)
+    carry = WORD(p) << (64 - shift) >> (64 - shift);
+  for (u64 i = 0; i < SHORT; i += 8) {
+    u64 w = WORD(src + i), z = has_zero(w);
+    WORD(p + i) = carry | w << shift;
+    carry = w >> 1 >> (63 - shift);
+    if (!z)
+      continue;
+    u64 len = nul_at(z);
+    if (8 * len + shift >= 64)
+      WORD(p + i + 8) = carry;
+    return n + i + len;
+  }
+  return LONG;
+}
+
+INLINE u64 concat_long(struct rt_mem *f, u64 dst, u64 a, u64 b)
+{
   if (b == dst && a != dst) {
     put_string(f, OFF_TMP, M, f->bytes + dst);
     b = OFF_TMP;
@@ -48,6 +116,20 @@ u64 rt_concat(struct rt_mem *f, u64 dst, u64 a, u64 b)
     return n + put_string(f, end, room, f->bytes + OFF_TMP);
   }
   return n + put_string(f, end, room, pb);
+}
+
+u64 rt_concat(struct rt_mem *f, u64 dst, u64 a, u64 b)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  SOURCE(pa, f, a);
+  SOURCE(pb, f, b);
+  u64 n = b == dst ? LONG : copy_short(f->bytes + dst, pa);
+  n = FORGET(STATE(f), n);
+  if (n >= SHORT)
+    return concat_long(f, dst, a, b);
+  u64 len = append_short(f, dst, n, pb), end = dst + n;
+  return len != LONG ? len : n + put_string(f, end, M - n, pb);
 }
 
 /* ---- measuring and comparing ------------------------------------------------------- */

@@ -604,6 +604,72 @@ static void memory_tests(void)
   bpf_unload(&w.img);
 }
 
+/* ---- strings against the C library ---------------------------------------------------- */
+
+static void differs(const char *fn, const char *got, const char *want)
+{
+  failures++;
+  printf("FAIL %s: \"%s\", not \"%s\"\n", fn, got, want);
+}
+
+static int sign(s64 n)
+{
+  return n < 0 ? -1 : n > 0;
+}
+
+/* What lies between the buffers must stay: up to 7 bytes behind a NUL may be written, in its word.
+ */
+static void check_string(const struct world *w, u32 at, const char *want, const u8 *before,
+                         const char *fn)
+{
+  const u8 *f = w->native_frame;
+  u32 end = (u32)ROUND_UP(strlen(want) + 1, 8);
+  checks++;
+  if (strcmp((const char *)f + at, want))
+    differs(fn, (const char *)f + at, want);
+  else if (memcmp(f + at + end, before + at + end, slot(w, 3) - at - end))
+    differs(fn, "bytes behind", "nothing");
+}
+
+static void reference_tests(u32 m, u32 rounds)
+{
+  struct world w;
+  world_init(&w, m);
+  struct rt_mem *f = (struct rt_mem *)w.native_frame;
+  char *want = arena_alloc(arena, 2 * m + 1);
+  u8 *before = arena_alloc(arena, w.img.frame_size);
+  for (u32 i = 0; i < rounds; i++) {
+    u32 at[3] = {slot(&w, below(3)), slot(&w, below(3)), slot(&w, below(3))};
+    fill_frame(&w);
+    memcpy(before, f, w.img.frame_size);
+    const char *a = (const char *)before + at[1], *b = (const char *)before + at[2];
+    checks += 3;
+    if (sign(rt_strcmp(f, at[1], at[2])) != sign(strcmp(a, b)))
+      differs("rt_strcmp", a, b);
+    const char *found = strstr(a, b);
+    if (rt_strpos(f, at[1], at[2]) != (found ? found - a : -1))
+      differs("rt_strpos", a, b);
+    if (rt_strlen(f, at[1]) != strlen(a))
+      differs("rt_strlen", a, a);
+    snprintf(want, m, "%s%s", a, b);
+    rt_concat(f, at[0], at[1], at[2]);
+    check_string(&w, at[0], want, before, "rt_concat");
+    memcpy(f, before, w.img.frame_size);
+    u32 size = 8 + 8 * below(m / 8);
+    snprintf(want, size, "%s", a);
+    rt_copy(f, at[0], at[1], size);
+    check_string(&w, at[0], want, before, "rt_copy");
+    if (at[0] == at[1])
+      continue;
+    memset(want, 0, m);
+    snprintf(want, size, "%s", a);
+    checks++;
+    if (rt_copy_pad(f, at[0], at[1], size) != strlen(want) || memcmp((u8 *)f + at[0], want, size) ||
+        memcmp((u8 *)f + at[0] + size, before + at[0] + size, slot(&w, 3) - at[0] - size))
+      differs("rt_copy_pad", (char *)f + at[0], want);
+  }
+}
+
 /* ---- known answers --------------------------------------------------------------------- */
 
 static u32 operand(struct world *w, const char *s)
@@ -740,6 +806,8 @@ int main(int argc, char **argv)
     }
   }
   known_answers();
+  reference_tests(128, 20000);
+  reference_tests(512, 20000);
   bool can_load = may_load();
   if (can_load) {
     static const u32 sizes[] = {128, 512, 4096};

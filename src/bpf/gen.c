@@ -519,12 +519,12 @@ static void report_error(struct gen *g, struct genfn *f, struct ir_probe *p)
     emit_jcc(g, BPF_JNE, R6, R1, send);
     emit_mov(g, R1, R9);
     emit_alui(g, BPF_ADD, R1, ctl + CTL_BYTES);
-    emit_movi(g, R2, g->M - CTL_BYTES);
+    emit_movi(g, R2, g->M); /* reaches into what tokenize() has no use for any more */
     emit_mov(g, R3, R9);
     emit_alui(g, BPF_ADD, R3, RT_OFF_ERRMSG);
     emit_helper(g, BPF_FUNC_probe_read_kernel_str);
     emit_jcci(g, BPF_JSLT, R0, 1, send);
-    emit_jcci(g, BPF_JSGT, R0, (s32)g->M - CTL_BYTES, send);
+    emit_jcci(g, BPF_JSGT, R0, (s32)g->M, send);
     emit_alui(g, BPF_ADD, R0, -1);
     emit_stx(g, SZ_W, R9, ctl + (s32)offsetof(struct rt_ctl, len), R0);
     emit_alu(g, BPF_ADD, R7, R0);

@@ -198,6 +198,10 @@ u32 flat_stack_bytes(const struct gen *g, u32 record);
 u32 flat_reg_bytes(const struct gen *g, const struct ir_reg *r); /* in a record */
 bool needs_frame(struct gen *g, struct ir_fn *fn);
 void sel_ins(struct gen *g, const struct ir_block *b, const struct ir_ins *i); /* sel.c */
+/* equal.c: an IR_SCMP whose result is only compared with zero; false: it takes a call. */
+bool sel_equal(struct gen *g, const struct ir_ins *i);
+/* With short zero-padded operands (such as a handler without a frame has) it takes none. */
+bool equal_needs_no_call(const struct ir_fn *fn, const struct ir_ins *i);
 bool sel_map(struct gen *g, const struct ir_block *b, const struct ir_ins *i); /* mapop.c */
 void layout_globals(struct gen *g);                         /* mapop.c */
 void layout_frame_areas(struct gen *g);                     /* before functions are placed */

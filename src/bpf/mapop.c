@@ -6,6 +6,8 @@
 
 #include "runtime/format.h"
 
+enum { COPY_WORDS_MAX = 64 }; /* longer strings are copied by a call */
+
 u8 base_reg(const struct gen *g)
 {
   return g->f->framed ? R9 : R10;
@@ -270,10 +272,18 @@ static void area_addr(struct gen *g, u8 reg, u32 off)
   emit_alui(g, BPF_ADD, reg, (s32)off);
 }
 
-static void copy_to(struct gen *g, u32 dst, u8 src)
+/* dst = the string at register src, which has `size` bytes. */
+static void copy_to(struct gen *g, u32 dst, u8 src, u32 size)
 {
   const struct place *p = &g->f->place[dst];
   emit_mov(g, R3, src);
+  if (size <= COPY_WORDS_MAX && size <= p->size) {
+    for (u32 at = 0; at < size; at += 8) {
+      emit_ldx(g, SZ_DW, R0, R3, (s32)at);
+      emit_stx(g, SZ_DW, base_reg(g), p->off + (s32)at, R0);
+    }
+    return;
+  }
   addr_of(g, R1, p);
   emit_movi(g, R2, p->size);
   emit_helper(g, BPF_FUNC_probe_read_kernel_str);
@@ -287,7 +297,7 @@ static void sel_get(struct gen *g, const struct ir_ins *i)
     return;
   if (v->type == TY_STRING) {
     emit_mapval(g, R3, BMAP_GLOBALS, gm->off);
-    copy_to(g, i->dst, R3);
+    copy_to(g, i->dst, R3, gm->val_size);
     return;
   }
   u8 d = def_reg(g, i->dst, R0);
@@ -330,7 +340,7 @@ static void sel_mget(struct gen *g, const struct ir_ins *i)
   emit_jcci(g, BPF_JEQ, R0, 0, missing);
   if (v->type == TY_STRING) {
     emit_alui(g, BPF_ADD, R0, (s32)gm->val_off);
-    copy_to(g, i->dst, R0);
+    copy_to(g, i->dst, R0, gm->val_size - gm->val_off);
     emit_jmp(g, done);
     label_here(g, missing);
     emit_st(g, SZ_B, base_reg(g), g->f->place[i->dst].off, 0);
@@ -534,7 +544,7 @@ static void sel_mcat(struct gen *g, const struct ir_block *b, const struct ir_in
   if (i->dst == IR_NO || g->f->place[i->dst].kind == PL_NONE)
     return;
   area_addr(g, R3, area);
-  copy_to(g, i->dst, R3);
+  copy_to(g, i->dst, R3, size);
 }
 
 /* ---- deleting ------------------------------------------------------------------ */

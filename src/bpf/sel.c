@@ -1391,6 +1391,8 @@ void sel_ins(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
     sel_compare(g, BPF_JSGE, i);
     break;
   case IR_SCMP:
+    if (sel_equal(g, i))
+      break;
     arg_off(g, R2, &i->args[0]);
     arg_off(g, R3, &i->args[1]);
     rt_call(g, "rt_strcmp");
@@ -1490,6 +1492,8 @@ static bool stack_ins(const struct ir_fn *fn, const struct ir_ins *i)
   case IR_MRMW:
   case IR_GRMW:
     return i->global->type == TY_LONG;
+  case IR_SCMP:
+    return equal_needs_no_call(fn, i);
   case IR_STATADD:
     return !i->global->hists.n && !(i->global->stat_ops >> STAT_VARIANCE & 1);
   default:

@@ -250,7 +250,7 @@ static bool known_dump(const char *name)
 
 static void apply_limits(struct ir_module *m, const struct options *o)
 {
-  m->maxstringlen = (u32)o->limits.maxstringlen;
+  m->maxstringlen = (u32)ROUND_UP(o->limits.maxstringlen, 8); /* buffers are whole words */
   m->maxaction = (u32)o->limits.maxaction;
   m->maxaction_interruptible = (u32)o->limits.maxaction_interruptible;
   m->maxnesting = (u32)o->limits.maxnesting;

@@ -25,6 +25,7 @@ struct sym_global {
   u32 stat_ops;            /* bits 1 << enum stat_op */
   s64 variance_shift;
   VEC(struct hist) hists;
+  const struct pointee *points; /* as in struct expr, of the value */
   struct ir_global *ir;    /* pass 3 */
 };
 struct sym_local {
@@ -33,6 +34,7 @@ struct sym_local {
   struct loc loc;          /* first use */
   bool is_param;
   bool is_read, is_written;
+  const struct pointee *points;
   u32 ir_reg;              /* pass 3 */
 };
 struct sym_func {
@@ -43,6 +45,7 @@ struct sym_func {
   VEC(struct sym_local *) params;
   VEC(struct sym_local *) locals; /* other than parameters */
   struct stmt *body;
+  const struct pointee *points;   /* of the result */
   struct sym_func *next_overload; /* tried when this one executes `next` */
   bool used, from_tapset;
   struct ir_fn *ir;        /* pass 3 */

@@ -93,6 +93,7 @@ u32 expand_point(struct elab *e, struct probe_point *pt, struct probe_insts *out
 /* ---- symbols.c ---- */
 void resolve_probe(struct elab *e, struct probe_inst *pi);
 void resolve_queue(struct elab *e);
+void resolve_func(struct elab *e, struct fsym *f); /* once */
 /* Resolves an expression in the scope of `sc`; *pe may be replaced. False after an error. */
 bool resolve_expr(struct elab *e, struct scope *sc, struct expr **pe);
 struct lsym *scope_local(struct elab *e, struct scope *sc, const char *name, const struct loc *loc);
@@ -104,6 +105,12 @@ bool resolve_target(struct elab *e, struct scope *sc, struct expr **pe, struct e
  * `pi`, whose body is being resolved, is about.  */
 struct expr *entry_value(struct elab *e, struct probe_inst *pi, struct expr *value,
                          const struct loc *loc);
+
+/* ---- autocast.c ---- */
+void note_assignment(struct elab *e, struct expr *to, const struct expr *value);
+void note_return(struct elab *e, struct fsym *f, const struct expr *value);
+/* Rewrites `a->name`, whose operands are resolved; NULL after an error. */
+struct expr *resolve_autocast(struct elab *e, struct expr *x, struct expr *store);
 
 /* ---- intrinsic.c ---- */
 bool is_intrinsic(const char *name, u32 nargs);

@@ -113,7 +113,8 @@ static bool resolve_args(struct elab *e, struct scope *sc, struct expr *x, bool 
   return ok;
 }
 
-/* ---- calls ------------------------------------------------------------------------------------- */
+/* ---- calls -------------------------------------------------------------------------------------
+ */
 
 static void enqueue(struct elab *e, struct sym_func *f)
 {
@@ -164,8 +165,7 @@ static bool resolve_call(struct elab *e, struct scope *sc, struct expr **px)
     return ok && resolve_intrinsic(e, sc, px);
   if (set) {
     struct sym_func *last = &vec_last(&set->v)->f;
-    expr_error(e, x, "arity mismatch found (function '%s' takes %u args)", x->name,
-               last->params.n);
+    expr_error(e, x, "arity mismatch found (function '%s' takes %u args)", x->name, last->params.n);
     if (!e->defined_depth)
       ERR(e, &last->decl->loc, x->name, "%s", "the function is defined here");
     return false;
@@ -185,7 +185,8 @@ static bool resolve_call(struct elab *e, struct scope *sc, struct expr **px)
   return false;
 }
 
-/* ---- expressions ---------------------------------------------------------------------------------- */
+/* ---- expressions
+ * ---------------------------------------------------------------------------------- */
 
 static bool find_defined(struct expr **px, void *arg)
 {
@@ -253,7 +254,7 @@ static bool resolve_target_store(struct elab *e, struct scope *sc, struct expr *
     v = x->b;
   } else {
     v = expr_new(e->a, E_BINARY, &x->loc);
-    v->op = x->kind == E_ASSIGN                              ? x->op
+    v->op = x->kind == E_ASSIGN                         ? x->op
             : x->op == OP_PREINC || x->op == OP_POSTINC ? OP_ADD
                                                         : OP_SUB;
     v->a = expr_copy(e->a, target);
@@ -291,6 +292,8 @@ static bool resolve_assign(struct elab *e, struct scope *sc, struct expr **px)
     expr_error(e, x->a, "%s", "stat locals not supported, missing global declaration? ");
     return false;
   }
+  if (a && b && x->kind == E_ASSIGN && x->op == OP_NONE)
+    note_assignment(e, x->a, x->b);
   return a && b;
 }
 
@@ -380,7 +383,8 @@ bool resolve_expr(struct elab *e, struct scope *sc, struct expr **px)
   return a && b && c && d;
 }
 
-/* ---- statements ------------------------------------------------------------------------------------- */
+/* ---- statements
+ * ------------------------------------------------------------------------------------- */
 
 static bool resolve_foreach(struct elab *e, struct scope *sc, struct stmt *s)
 {
@@ -486,13 +490,16 @@ static bool resolve_stmt(struct elab *e, struct scope *sc, struct stmt **ps)
   default:
     ok = resolve_expr(e, sc, &s->init);
     ok &= resolve_expr(e, sc, &s->e);
+    if (s->kind == S_RETURN && sc->fn && s->e && ok)
+      note_return(e, sc->fn, s->e);
     ok &= resolve_expr(e, sc, &s->step);
     ok &= resolve_stmt(e, sc, &s->then);
     return resolve_stmt(e, sc, &s->els) && ok;
   }
 }
 
-/* ---- bodies ------------------------------------------------------------------------------------------ */
+/* ---- bodies
+ * ------------------------------------------------------------------------------------------ */
 
 static bool collect_name(struct expr **px, void *arg)
 {
@@ -583,7 +590,7 @@ void resolve_probe(struct elab *e, struct probe_inst *pi)
   e->st->scope = outer_scope;
 }
 
-static void resolve_func(struct elab *e, struct fsym *f)
+void resolve_func(struct elab *e, struct fsym *f)
 {
   if (f->resolved)
     return;

@@ -103,7 +103,7 @@ static bool resolve_cast(struct elab *e, struct scope *sc, struct expr **px, str
     return deref_error(e, &x->loc, x->target->name, "type definition '%s' not found in 'kernel'",
                        x->target->name);
   if (!x->target->suffix.n && !x->target->addressof) {
-    *px = x->a;
+    *px = deref_typed(e, x->a, base.type, true, base.user);
     return true;
   }
   return replace(e, sc, px, deref_path(e, &base, x, store));
@@ -363,7 +363,7 @@ bool resolve_target(struct elab *e, struct scope *sc, struct expr **px, struct e
 {
   struct expr *x = *px;
   const struct target_expr *t = x->target;
-  if (store && t->kind != TARGET_VAR && t->kind != TARGET_CAST)
+  if (store && t->kind != TARGET_VAR && t->kind != TARGET_CAST && t->kind != TARGET_AUTOCAST)
     return deref_error(e, &x->loc, x->name, "%s can't be assigned to", x->name);
   switch (t->kind) {
   case TARGET_VAR:
@@ -392,7 +392,9 @@ bool resolve_target(struct elab *e, struct scope *sc, struct expr **px, struct e
   case TARGET_PERF:
     return deref_error(e, &x->loc, t->name, "perf counter '%s' not defined", t->name);
   case TARGET_AUTOCAST:
-    return deref_error(e, &x->loc, "->", "%s", "unknown type in dereference");
+    if (!resolve_expr(e, sc, &x->a) || !resolve_suffixes(e, sc, x))
+      return false;
+    return replace(e, sc, px, resolve_autocast(e, x, store));
   }
   return deref_error(e, &x->loc, x->name, "%s", "unresolved target-symbol expression");
 }

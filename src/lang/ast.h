@@ -11,6 +11,7 @@ enum type { TY_UNKNOWN, TY_LONG, TY_STRING, TY_STATS };
 struct sym_global;   /* elaborate/program.h */
 struct sym_func;
 struct sym_local;
+struct pointee;      /* probe/deref.h */
 struct builtin;      /* ir/ops.h */
 
 /* ---- expressions ---------------------------------------------------------- */
@@ -133,6 +134,7 @@ struct expr {
   struct sym_global *global; /* E_SYM, E_INDEX, E_IN, … */
   struct sym_local *local;   /* E_SYM */
   struct sym_func *func;     /* E_CALL */
+  const struct pointee *points;  /* what a number points at, where that is known */
   const struct builtin *builtin; /* E_OP; E_CALL becomes E_OP for a built-in */
   s64 imm, imm2;             /* E_OP: the instruction's immediates */
   const struct ir_flags *flags;   /* E_OP: FLAGS_STR, ENUM_STR */

@@ -144,6 +144,14 @@ static struct expr *load_bits(struct elab *e, const struct place *p)
   return binary(e, p->loc, is_signed ? OP_SHR : OP_USHR, x, 64 - p->bit_size);
 }
 
+struct expr *deref_typed(struct elab *e, struct expr *x, u32 type, bool is_addr, bool user)
+{
+  struct pointee *p = NEW(e->a, struct pointee);
+  *p = (struct pointee){type, is_addr, user};
+  x->points = p;
+  return x;
+}
+
 /* The value at the end of a walk. */
 static struct expr *load(struct elab *e, const struct place *p)
 {
@@ -274,10 +282,15 @@ struct expr *deref_path(struct elab *e, const struct deref_base *base, struct ex
   if (store)
     return deref_error(e, p.loc, p.token, "write to %s memory not permitted: probes only read it",
                        p.user ? "process" : "kernel");
-  if (!t->addressof)
-    return load(e, &p);
+  u32 kind = kind_of(e, p.type);
+  if (!t->addressof) {
+    struct expr *x = load(e, &p);
+    if (x && (kind == BTF_KIND_PTR || kind == BTF_KIND_ARRAY))
+      deref_typed(e, x, p.type, kind == BTF_KIND_ARRAY, p.user);
+    return x;
+  }
   if (!p.is_addr || p.bit_size)
     return deref_error(e, p.loc, p.token, "cannot take address of %s",
                        p.bit_size ? "a bit-field" : "a value in a register");
-  return address(e, &p);
+  return deref_typed(e, address(e, &p), p.type, true, p.user);
 }

@@ -6,6 +6,13 @@
 
 #include "elaborate/program.h"
 
+/* What a script's number points at: an object of BTF type `type`, or with is_addr false it is a
+ * value of the pointer type `type`.  */
+struct pointee {
+  u32 type;
+  bool is_addr, user;
+};
+
 /* Where a walk starts. */
 struct deref_base {
   struct expr *value; /* integer expression; may end up in the result several times: no effects */
@@ -22,6 +29,9 @@ struct deref_base {
  * memory) is always an error here.  */
 struct expr *deref_path(struct elab *e, const struct deref_base *base, struct expr *target,
                         struct expr *store);
+
+/* The expression with what it points at. */
+struct expr *deref_typed(struct elab *e, struct expr *x, u32 type, bool is_addr, bool user);
 
 /* The text of a value as `$x$` gives it: `{.pid=1, .comm="x"}` for structures, the plain value else.
  * `depth` 1 shows nested structures as {...}, 2 ("$$") one level further.  A fault while reading

@@ -194,7 +194,7 @@ static struct expr *arg_value(struct elab *e, const struct arg *a, const struct 
   x->name = a->name;
   x->imm = a->word;
   x->imm2 = word_part(e, a->type);
-  return x;
+  return is_pointer(e, a->type) ? deref_typed(e, x, a->type, false, false) : x;
 }
 
 static struct deref_base arg_base(struct elab *e, const struct arg *a, const struct loc *loc)

@@ -110,7 +110,8 @@ void diag_at(struct diag *d, enum diag_kind kind, const struct loc *loc, const c
   } else {
     sb_putc(&b, '\n');
   }
-  sb_putc(&b, '\n');
+  if (kind != DIAG_WARNING)
+    sb_putc(&b, '\n');
   emit(d, kind, &b);
 }
 

@@ -12,6 +12,8 @@
 #include <unistd.h>
 #include <wordexp.h>
 
+#include "runtime/rt.h"
+
 static const char short_options[] = "hVp:vkgPuwWtbFis:I:D:B:G:R:r:a:m:d:o:c:x:e:E:l:L:S:T:q";
 
 enum {
@@ -215,7 +217,7 @@ static const struct limit {
 } limit_table[] = {
     {"MAXACTION", offsetof(struct limits, maxaction), 1000, 1, INT32_MAX},
     {"MAXACTION_INTERRUPTIBLE", offsetof(struct limits, maxaction_interruptible), -1, 1, INT32_MAX},
-    {"MAXSTRINGLEN", offsetof(struct limits, maxstringlen), 512, 16, 8192},
+    {"MAXSTRINGLEN", offsetof(struct limits, maxstringlen), 512, RT_MIN_STRING, RT_MAX_STRING},
     {"MAXMAPENTRIES", offsetof(struct limits, maxmapentries), 2048, 1, 1 << 26},
     {"MAXNESTING", offsetof(struct limits, maxnesting), 10, 1, 1000},
     {"MAXTRYLOCK", offsetof(struct limits, maxtrylock), 1000, 1, INT32_MAX},

@@ -378,7 +378,8 @@ static u32 state_number(struct dfa *d, const struct state *s, bool *is_new)
   struct state *copy = NEW(d->a, struct state);
   *copy = *s;
   copy->thread = NEW_ARRAY(d->a, struct thread, s->nthreads + 1);
-  memcpy(copy->thread, s->thread, s->nthreads * sizeof(*s->thread));
+  if (s->nthreads)
+    memcpy(copy->thread, s->thread, s->nthreads * sizeof(*s->thread));
   if (d->ntags) {
     copy->relation = arena_alloc(d->a, relation_bytes(s) + 1);
     memcpy(copy->relation, s->relation, relation_bytes(s));

@@ -349,7 +349,7 @@ static bool same_state(const struct dfa *d, const struct state *x, const struct 
   for (u32 i = 0; i < x->nthreads; i++)
     if (x->thread[i].pc != y->thread[i].pc || memcmp(x->thread[i].tag, y->thread[i].tag, d->ntags))
       return false;
-  return !d->ntags || !memcmp(x->relation, y->relation, relation_bytes(x));
+  return !d->ntags || !x->nthreads || !memcmp(x->relation, y->relation, relation_bytes(x));
 }
 
 static void rehash(struct dfa *d)
@@ -380,7 +380,7 @@ static u32 state_number(struct dfa *d, const struct state *s, bool *is_new)
   copy->thread = NEW_ARRAY(d->a, struct thread, s->nthreads + 1);
   if (s->nthreads)
     memcpy(copy->thread, s->thread, s->nthreads * sizeof(*s->thread));
-  if (d->ntags) {
+  if (d->ntags && s->nthreads) {
     copy->relation = arena_alloc(d->a, relation_bytes(s) + 1);
     memcpy(copy->relation, s->relation, relation_bytes(s));
   }

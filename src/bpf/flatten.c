@@ -383,7 +383,7 @@ static struct ir_fn *flatten(struct gen *g, struct ir_fn *const *fns, u32 n, str
 
 /* Calls that a handler may nest, itself included: the kernel's limit is 8, and a program of several
  * handlers needs one to choose.  */
-enum { MAX_DEPTH = 7, LOOPS_KEPT = 2 };
+enum { MAX_DEPTH = 7 };
 
 struct graph {
   struct gen *g;
@@ -391,6 +391,7 @@ struct graph {
   struct ir_fn **fn;    /* functions, then conditions and handlers */
   u32 nfns;             /* how many are functions */
   u32 *depth;           /* of calls below and including it; 0: not known yet */
+  struct ir_fn *original;
 };
 
 static u32 index_of(const struct graph *gr, const struct ir_fn *fn)
@@ -435,7 +436,7 @@ static bool calls(const struct graph *gr, const struct ir_fn *from, const struct
 }
 
 /* Makes each function of the set that is called from outside do without the others. */
-static void flatten_set(struct graph *gr, struct ir_fn *const *set, u32 n)
+static void flatten_set(struct graph *gr, struct ir_fn *const *set, u32 n, u32 kept)
 {
   struct ir_fn **out = NEW_ARRAY(gr->g->a, struct ir_fn *, n);
   for (u32 s = 0; s < n; s++) {
@@ -451,7 +452,7 @@ static void flatten_set(struct graph *gr, struct ir_fn *const *set, u32 n)
         }
     }
     if (outside)
-      out[s] = flatten(gr->g, set, n, set[s], LOOPS_KEPT - 1);
+      out[s] = flatten(gr->g, set, n, set[s], kept);
   }
   for (u32 s = 0; s < n; s++)
     if (out[s])
@@ -460,7 +461,7 @@ static void flatten_set(struct graph *gr, struct ir_fn *const *set, u32 n)
       set[s]->blocks.n = set[s]->loops.n = 0; /* nobody calls it any more */
 }
 
-static void flatten_recursive(struct graph *gr)
+static void flatten_recursive(struct graph *gr, u32 kept)
 {
   bool *done = NEW_ARRAY(gr->g->a, bool, gr->nfns + 1);
   struct ir_fn **set = NEW_ARRAY(gr->g->a, struct ir_fn *, gr->nfns + 1);
@@ -474,7 +475,7 @@ static void flatten_recursive(struct graph *gr)
         done[j] = true;
         set[n++] = gr->fn[j];
       }
-    flatten_set(gr, set, n);
+    flatten_set(gr, set, n, kept);
   }
 }
 
@@ -534,27 +535,46 @@ static u32 deepest(struct graph *gr)
   return max;
 }
 
-/* Loops too deep within one function. */
-static void flatten_loops(struct graph *gr, u32 kept)
+/* Loops nested deeper than `most`, in what is as it was. */
+static void flatten_loops(struct graph *gr, u32 most, u32 kept)
 {
   for (u32 k = 0; k < gr->n; k++) {
     u32 max = 0;
     for (u32 l = 0; l < gr->fn[k]->loops.n; l++)
       max = MAX(max, loop_depth(gr->fn[k], l));
-    if (max > kept)
-      *gr->fn[k] = *flatten(gr->g, &gr->fn[k], 1, gr->fn[k], kept - 1);
+    if (max > most && !is_flat(gr->g, gr->fn[k]))
+      *gr->fn[k] = *flatten(gr->g, &gr->fn[k], 1, gr->fn[k], kept);
   }
 }
 
-/* Functions that call functions, all in one. */
-static void flatten_calls(struct graph *gr)
+static void flatten_calls(struct graph *gr, u32 kept)
 {
   struct ir_fn **set = NEW_ARRAY(gr->g->a, struct ir_fn *, gr->nfns + 1);
-  u32 n = 0;
   for (u32 k = 0; k < gr->nfns; k++)
-    if (gr->fn[k]->blocks.n)
-      set[n++] = gr->fn[k];
-  flatten_set(gr, set, n);
+    set[k] = gr->fn[k];
+  flatten_set(gr, set, gr->nfns, kept);
+}
+
+/* Tries, from what changes the least to what nests the least; each starts from the original, so that
+ * no function is flattened twice. */
+static void find_flat_form(struct graph *gr)
+{
+  static const struct {
+    bool all_functions;   /* in one; else recursive ones */
+    u32 loops, kept;      /* deeper loops are dissolved, all but so many levels */
+  } tries[] = {{false, 99, 1}, {false, 2, 1}, {false, 1, 0}, {true, 2, 1}, {true, 1, 0}};
+  for (u32 t = 0; t < ARRAY_SIZE(tries); t++) {
+    for (u32 k = 0; k < gr->n; k++)
+      *gr->fn[k] = gr->original[k];
+    gr->g->flats.n = 0;
+    if (tries[t].all_functions)
+      flatten_calls(gr, tries[t].kept);
+    else
+      flatten_recursive(gr, tries[t].kept);
+    flatten_loops(gr, tries[t].loops, tries[t].kept);
+    if (deepest(gr) <= MAX_DEPTH)
+      return;
+  }
 }
 
 void flatten_module(struct gen *g)
@@ -570,13 +590,10 @@ void flatten_module(struct gen *g)
       gr.fn[gr.n++] = m->probes.v[i]->cond;
   }
   gr.depth = NEW_ARRAY(g->a, u32, gr.n + 1);
-  flatten_recursive(&gr);
-  if (deepest(&gr) > MAX_DEPTH)
-    flatten_loops(&gr, LOOPS_KEPT);
-  if (deepest(&gr) > MAX_DEPTH)
-    flatten_calls(&gr);
-  if (deepest(&gr) > MAX_DEPTH)
-    flatten_loops(&gr, 1);
+  gr.original = NEW_ARRAY(g->a, struct ir_fn, gr.n + 1);
+  for (u32 k = 0; k < gr.n; k++)
+    gr.original[k] = *gr.fn[k];
+  find_flat_form(&gr);
 }
 
 bool is_flat(const struct gen *g, const struct ir_fn *fn)

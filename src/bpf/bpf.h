@@ -129,6 +129,12 @@ int bpf_dispatch_load(struct bpf_dispatch *t, const struct bpf_image *img, bool 
                       struct diag *d);
 void bpf_dispatch_close(struct bpf_dispatch *t);
 
+/* Opens pi's performance event on every processor, for program `prog` to be run by; the descriptors
+ * are appended to `links`.  -1 after an error was reported.  */
+typedef VEC(int) bpf_links;
+int bpf_attach_perf(struct arena *a, bpf_links *links, const struct probe_inst *pi, int prog,
+                    struct diag *d);
+
 /* disasm.c: for --dump=bpf and tests. */
 void bpf_print_unit(struct strbuf *b, const struct bpf_unit *u);
 void bpf_print_insns(struct strbuf *b, const struct bpf_insn *insns, u32 n);

@@ -38,7 +38,7 @@ struct exec {
   size_t state_bytes;
   int epoll_fd, wake_fd, stats_fd;
   bool flowing;          /* the last read found records */
-  VEC(int) links;        /* attachments */
+  bpf_links links;       /* attachments */
   struct bpf_unit **unit_of; /* by probe id */
   struct bpf_dispatch dispatch[2];
 };
@@ -155,6 +155,8 @@ static int attach(struct executor *x, struct diag *d)
     const struct bpf_unit *u = e->img->units.v[i];
     const struct probe_inst *pi = u->probes.v[0]->inst;
     if (pi->kind == PROG_RAW_TP && attach_raw(e, pi->attach, u->fd, pi->pp, d))
+      return -1;
+    if (pi->kind == PROG_PERF && bpf_attach_perf(e->a, &e->links, pi, u->fd, d))
       return -1;
   }
   return attach_syscalls(e, false, d) || attach_syscalls(e, true, d) ? -1 : 0;

@@ -783,9 +783,10 @@ static void gen_unit(struct gen *g, struct genfn **handler, u32 first, bool *don
     u = unit_new(g, "session", BPF_PROG_TYPE_SYSCALL);
     u->flags = BPF_F_SLEEPABLE;
   } else {
-    if (pi->kind != PROG_RAW_TP && !is_syscall(pi))
+    if (pi->kind != PROG_RAW_TP && pi->kind != PROG_PERF && !is_syscall(pi))
       diag_msg(g->diag, DIAG_ERROR, "probe %s is not possible in BPF", pi->pp);
-    u = unit_new(g, "probe", BPF_PROG_TYPE_RAW_TRACEPOINT);
+    u = unit_new(g, "probe", pi->kind == PROG_PERF ? BPF_PROG_TYPE_PERF_EVENT
+                                                   : BPF_PROG_TYPE_RAW_TRACEPOINT);
   }
   collect_unit(g, u, first, done);
   struct bpf_sub *main_sub = sub_begin(g, "stap_main", NULL);

@@ -1,5 +1,6 @@
 /* Functions that are neither written in the script language nor done at run time: what they stand
  * for depends on the probe that calls them, on the table of system calls, or on where stap runs. */
+#include <asm/ptrace.h>
 #include <string.h>
 #include <time.h>
 
@@ -65,6 +66,17 @@ static struct expr *returnstr(struct elab *e, struct scope *sc, struct expr *cal
     return NULL;
   return op_fn(e, &call->loc, &ir_builtins[FN_RETSTR], 2,
                (struct expr *[]){value, call->args.v[0]});
+}
+
+/* A sample's code segment tells whether it was taken in user mode. */
+static struct expr *user_mode(struct elab *e, struct scope *sc, struct expr *call)
+{
+  (void)sc;
+  struct expr *cs = op_fn(e, &call->loc, &ir_builtins[FN_CTX_ARG], 0, NULL);
+  cs->name = "%cs";
+  cs->imm = offsetof(struct pt_regs, cs) / 8;
+  struct expr *ring = op_binary(e, &call->loc, OP_AND, cs, op_num(e, &call->loc, 3));
+  return op_binary(e, &call->loc, OP_NE, ring, op_num(e, &call->loc, 0));
 }
 
 /* ---- tables --------------------------------------------------------------------------------- */
@@ -154,6 +166,7 @@ static const struct intrinsic {
     {"tz_gmtoff", "tz_gmtoff:long ()", 0, tz_gmtoff},
     {"tz_name", "tz_name:string ()", 0, tz_name},
     {"__value_name", NULL, 2, value_name},
+    {"user_mode", NULL, 0, user_mode}, /* in a performance event's probe */
 };
 
 const char *intrinsic_signature(u32 i)

@@ -59,9 +59,17 @@ enum prog_kind {
   PROG_SYSCALL_ENTER, /* sys_enter/sys_exit of syscall `number`: context words as raw_tp */
   PROG_SYSCALL_EXIT,
   PROG_TRACEPOINT, PROG_KPROBE, PROG_KRETPROBE, PROG_FENTRY, PROG_FEXIT, PROG_UPROBE,
-  PROG_URETPROBE, PROG_PERF,
+  PROG_URETPROBE,
+  PROG_PERF,     /* performance event `event`; context words: struct pt_regs itself */
 };
 enum session_when { RUN_BEGIN, RUN_END, RUN_ERROR, RUN_TIMER };
+
+struct perf_event {        /* as perf_event_open() wants it */
+  u32 type;
+  u64 config;
+  u64 amount;              /* events from one sample to the next, or samples a second */
+  bool is_hz;
+};
 
 /* One derived probe. */
 struct probe_inst {
@@ -84,6 +92,7 @@ struct probe_inst {
   s64 order;                   /* begin(n) end(n) error(n): ascending */
   u64 period_ns, random_ns;    /* RUN_TIMER */
   const char *attach;          /* tracepoint, function … */
+  const struct perf_event *event; /* PROG_PERF */
   u32 number;                  /* syscall number */
   bool is_return;
   void *priv;                  /* the family's own */

@@ -152,6 +152,8 @@ static bool resolve_call(struct elab *e, struct scope *sc, struct expr **px)
     return ok;
   }
   const struct builtin *b = builtin_find(x->name, x->args.n);
+  if (b && b->fn == FN_USER_MODE && sc->probe && sc->probe->kind == PROG_PERF)
+    return resolve_intrinsic(e, sc, px);
   if (b && e->user_runtime && (b->flags & BI_KERNEL)) {
     expr_error(e, x, "function '%s' needs the kernel, which --runtime=user doesn't have", x->name);
     return false;

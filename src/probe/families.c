@@ -7,14 +7,14 @@
 #include "ir/ops.h"
 
 extern const struct probe_family begin_family, end_family, error_family, never_family;
-extern const struct probe_family timer_family;
+extern const struct probe_family timer_family, perf_family;
 /* Families that a build may leave out. */
 extern const struct probe_family trace_family __attribute__((weak));
 extern const struct probe_family syscall_family __attribute__((weak));
 
 const struct probe_family *const probe_families[] = {
-    &begin_family, &end_family,   &error_family,   &never_family,
-    &timer_family, &trace_family, &syscall_family, NULL,
+    &begin_family, &end_family,   &error_family,   &never_family, &timer_family,
+    &perf_family,  &trace_family, &syscall_family, NULL,
 };
 
 struct probe_inst *probe_inst_new(struct elab *e, const struct probe_family *f,

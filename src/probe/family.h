@@ -46,6 +46,10 @@ struct probe_family {
 
 extern const struct probe_family *const probe_families[]; /* NULL-terminated */
 
+/* An instance of family f that runs on every processor's timer tick (perf.c). */
+struct probe_inst *perf_profile(struct elab *e, const struct probe_family *f,
+                                struct probe_point *pt);
+
 /* Helpers for families. */
 struct probe_inst *probe_inst_new(struct elab *e, const struct probe_family *f,
                                   struct probe_point *pt);

@@ -40,8 +40,6 @@ static int bad_unit(struct elab *e, struct point_part *part, const char **why)
   *why = near ? arena_printf(e->a, "probe point mismatch (similar: %s)", near)
               : "probe point mismatch (similar: s, ms, us, ns, hz, jiffies)";
   e->why_part = part;
-  if (!strcmp(part->name, "profile"))
-    *why = "this version of stap can't attach to probes of the kind 'timer.profile'";
   return -1;
 }
 
@@ -66,6 +64,20 @@ static const char *bad_period(struct elab *e, const struct unit *u, s64 n)
 
 extern const struct probe_family timer_family;
 
+/* point := "timer" "." "profile" [ "." "tick" ] */
+static int expand_profile(struct elab *e, struct probe_point *pt, struct probe_insts *out,
+                          const char **why)
+{
+  bool tick = pt->parts.n > 2 && !strcmp(pt->parts.v[2].name, "tick") && !pt->parts.v[2].has_arg;
+  if (pt->parts.n > (tick ? 3u : 2u)) {
+    e->why_part = &pt->parts.v[tick ? 3 : 2];
+    *why = "invalid suffix for probe";
+    return -1;
+  }
+  vec_push(e->a, &out->v, perf_profile(e, &timer_family, pt));
+  return 1;
+}
+
 static int expand(struct elab *e, struct probe_point *pt, struct probe_insts *out, const char **why)
 {
   if (pt->parts.n < 2 || pt->parts.v[0].has_arg)
@@ -74,6 +86,8 @@ static int expand(struct elab *e, struct probe_point *pt, struct probe_insts *ou
   const struct unit *u = find_unit(part->name);
   if (probe_wildcard(part->name))
     return 0;
+  if (!strcmp(part->name, "profile") && !part->has_arg)
+    return expand_profile(e, pt, out, why);
   if (!u || !part->has_arg || part->arg_is_string)
     return bad_unit(e, part, why);
   if ((*why = bad_period(e, u, part->num))) {
@@ -107,8 +121,9 @@ static int expand(struct elab *e, struct probe_point *pt, struct probe_insts *ou
 static const char *const heads[] = {"timer", NULL};
 static const char *const forms[] = {
 #define FORMS(u) "timer." u "(number)", "timer." u "(number).randomize(number)"
-    FORMS("s"),  FORMS("sec"),  FORMS("ms"),      FORMS("msec"),      FORMS("us"), FORMS("usec"),
-    FORMS("ns"), FORMS("nsec"), FORMS("jiffies"), "timer.hz(number)", NULL,
+    FORMS("s"),      FORMS("sec"),         FORMS("ms"),   FORMS("msec"),    FORMS("us"),
+    FORMS("usec"),   FORMS("ns"),          FORMS("nsec"), FORMS("jiffies"), "timer.hz(number)",
+    "timer.profile", "timer.profile.tick", NULL,
 };
 const struct probe_family timer_family = {
     .name = "timer", .heads = heads, .forms = forms, .types = forms, .expand = expand};

@@ -58,6 +58,10 @@ probe syscall.getpriority {
       proc_mem_txt() > 0 && proc_mem_txt() < 10 && proc_mem_data() > 0)
   yes("memory text", proc_mem_string() =~ "^size: [0-9]+[kmg], rss: [0-9]+[kmg], shr: [0-9]+k, txt: [0-9]+k, data: [0-9]+k$")
   yes("time", task_time_string() =~ "^usr: 0m0\\.[0-9]*s, sys: 0m0\\.[0-9]*s$")
+  yes("pid2task", pid2task(pid()) == t && pid2task(ppid()) == task_parent(t) && pid2task(1 << 30) == 0 && pid2task(0) == 0 && pid2task(-5) == 0)
+  yes("pid2execname", pid2execname(tid()) == "prog" && pid2execname(ppid()) == "stap" && pid2execname(1 << 22) == "")
+  yes("by pid", proc_mem_string(pid()) == proc_mem_string() && proc_mem_size(1 << 30) == 0 && proc_mem_size(ppid()) > 100)
+  yes("start", task_start_time(tid()) > task_start_time(ppid()) && task_start_time(ppid()) > 1000 && task_utime(tid()) == task_utime())
   yes("64 bits", !probing_32bit_app())
   yes("kernel text", kernel_string(@cast(t, "task_struct")->comm) == "prog" && kernel_string_n(@cast(t, "task_struct")->comm, 2) == "pr")
   yes("kernel buffer", kernel_buffer_quoted(@cast(t, "task_struct")->comm, 6, 100) == "\"prog\\000\\000\"")
@@ -70,7 +74,7 @@ probe syscall.getpriority {
 END
 cd /
 STAP_TEST_X="y z" $STAP -DMAXACTION=20000 -c "$TMPDIR/prog one two three" "$TMPDIR/t.stp" "$(realpath "$TMPDIR/prog")" / >"$TMPDIR/out" 2>"$TMPDIR/err"
-if grep -q WRONG "$TMPDIR/out" || [ "$(wc -l <"$TMPDIR/out")" != 35 ] || [ -s "$TMPDIR/err" ]; then
+if grep -q WRONG "$TMPDIR/out" || [ "$(wc -l <"$TMPDIR/out")" != 39 ] || [ -s "$TMPDIR/err" ]; then
   grep -n WRONG "$TMPDIR/out"
   wc -l "$TMPDIR/out"
   head -20 "$TMPDIR/err"

@@ -138,7 +138,10 @@ static void print_parse(struct compile *c, struct strbuf *b)
 
 static void report_parse(struct compile *c, struct strbuf *b)
 {
-  sb_printf(b, "parsed user script and %u library scripts", c->tapset ? c->tapset->files.n : 0);
+  u32 loaded = 0; /* so far: for their macros */
+  for (u32 i = 0; c->tapset && i < c->tapset->files.n; i++)
+    loaded += c->tapset->files.v[i]->loaded;
+  sb_printf(b, "parsed user script and %u library script%s", loaded, loaded == 1 ? "" : "s");
 }
 
 /* ---- pass 2 --------------------------------------------------------------------------- */

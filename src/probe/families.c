@@ -9,8 +9,8 @@
 extern const struct probe_family begin_family, end_family, error_family, never_family;
 extern const struct probe_family timer_family, perf_family;
 /* Families that a build may leave out. */
-extern const struct probe_family trace_family __attribute__((weak));
-extern const struct probe_family syscall_family __attribute__((weak));
+extern const struct probe_family trace_family;
+extern const struct probe_family syscall_family;
 
 const struct probe_family *const probe_families[] = {
     &begin_family, &end_family,   &error_family,   &never_family, &timer_family,

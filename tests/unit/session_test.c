@@ -279,7 +279,8 @@ static u64 now_ns(void)
   return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec;
 }
 
-static void test_timers(void)
+/* Runs two timers for 205 ms; true when they ran as often as they should. They run less often on a busy machine. */
+static bool timers_on_time(void)
 {
   begin_test();
   probe(RUN_TIMER, 0)->inst->period_ns = 10000000;
@@ -294,10 +295,19 @@ static void test_timers(void)
   u32 n[2] = {0};
   for (const char *p = t.text; *p == '0' || *p == '1'; p += 2)
     n[*p - '0']++;
-  CHECK(n[0] >= 10 && n[0] <= 20);
-  CHECK(n[1] >= 4 && n[1] <= 11);
+  CHECK(n[0] >= 1 && n[0] <= took / 10000000);
+  CHECK(n[1] <= took / 20000000 + 1);
   CHECK(strstr(t.text, "----- probe hit report: \np, (-:0:0), hits: "));
   end_test();
+  return n[0] >= 10 && n[1] >= 4;
+}
+
+static void test_timers(void)
+{
+  bool ok = false;
+  for (u32 i = 0; i < 20 && !ok; i++)
+    ok = timers_on_time();
+  CHECK(ok);
 }
 
 static void note_target(struct test *tt, struct ir_probe *p)

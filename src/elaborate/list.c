@@ -155,10 +155,8 @@ static const char *signature(struct elab *e, const struct func_decl *d)
 static const struct {
   const char *name, *params;
 } builtin_params[] = {
-    {"ctime", "epochsecs"},
     {"strlen", "s"},
     {"substr", "str start length"},
-    {"stringat", "str pos"},
     {"isinstr", "s1 s2"},
     {"strpos", "s1 s2"},
     {"str_replace", "prnt_str srch_str rplc_str"},

@@ -2,6 +2,8 @@
  * within each region; what crosses regions, and every string, gets a slot.  */
 #include "bpf/gen.h"
 
+#include "runtime/format.h"
+
 static bool bit(const u64 *set, u32 i)
 {
   return set[i / 64] >> (i % 64) & 1;
@@ -281,4 +283,93 @@ void alloc_fn(struct gen *g, struct genfn *f)
     p->off = take_slot(g, f, p->size);
     p->kind = PL_SLOT;
   }
+}
+
+/* ---- frame or stack ------------------------------------------------------------------- */
+
+/* Whether the handler's operations go beyond what the stack and registers can hold. */
+static bool stack_fn(const struct ir_ins *i)
+{
+  switch (i->builtin->fn) {
+  case FN_PP:
+  case FN_PN:
+  case FN_PEXECNAME:
+  case FN_LOG:
+  case FN_WARN:
+  case FN_MATCHED:
+  case FN_NGROUPS:
+  case FN_FLAGS_STR:
+  case FN_ENUM_STR:
+    return false;
+  case FN_EXECNAME:
+    return true;
+  default:
+    return i->builtin->result != 'S' && !strchr(i->builtin->args, 'S');
+  }
+}
+
+static bool stack_operand(const struct ir_fn *fn, const struct ir_val *v)
+{
+  return v->kind == V_STR ? v->len < SMALL_STR
+         : v->kind == V_REG ? fn->regs.v[v->reg].type == IR_INT ||
+                                  (fn->regs.v[v->reg].maxlen && fn->regs.v[v->reg].maxlen <= 16)
+                            : true;
+}
+
+static bool stack_ins(const struct ir_fn *fn, const struct ir_ins *i)
+{
+  for (u32 k = 0; k < i->nargs; k++)
+    if (!stack_operand(fn, &i->args[k]))
+      return false;
+  switch (i->op) {
+  case IR_FN:
+    return stack_fn(i);
+  case IR_MOV:
+  case IR_BUDGET:
+  case IR_PRINT:
+  case IR_MIN_:
+  case IR_MDEL:
+  case IR_LOCK:
+  case IR_UNLOCK:
+    return true;
+  case IR_GGET:
+  case IR_GSET:
+  case IR_MGET:
+  case IR_MSET:
+  case IR_MRMW:
+  case IR_GRMW:
+    return i->global->type == TY_LONG;
+  case IR_SCMP:
+    return equal_needs_no_call(fn, i);
+  case IR_STATADD:
+    return !i->global->hists.n && !(i->global->stat_ops >> STAT_VARIANCE & 1);
+  default:
+    return i->op >= IR_ADD && i->op <= IR_GE;
+  }
+}
+
+/* An upper bound of a record's size; more than any when it is not of fixed size. */
+static u32 fixed_print(const struct ir_ins *i)
+{
+  u32 n = sizeof(struct rt_rec);
+  for (u32 k = 0; k < i->nargs; k++)
+    n += fmt_memory(i->fmt, k) ? UINT16_MAX : i->fmt->arg_type[k] == IR_STR ? SMALL_STR + 8 : 8;
+  return n;
+}
+
+bool needs_frame(struct gen *g, struct ir_fn *fn)
+{
+  (void)g;
+  if (fn->loops.n)
+    return true;
+  for (u32 n = 0; n < fn->blocks.n; n++) {
+    if (fn->blocks.v[n]->handler != IR_NO)
+      return true;
+    for (u32 k = 0; k < fn->blocks.v[n]->ins.n; k++) {
+      const struct ir_ins *i = &fn->blocks.v[n]->ins.v[k];
+      if (!stack_ins(fn, i) || (i->op == IR_PRINT && fixed_print(i) > 4096))
+        return true;
+    }
+  }
+  return false;
 }

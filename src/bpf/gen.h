@@ -221,6 +221,52 @@ void emit_unlock(struct gen *g, struct ir_lockset *l);
 void copy_str(struct gen *g, u32 dst, const struct ir_val *src);
 u32 task_offset(struct gen *g, const char *path);
 
+/* ---- selection: sel.c, context.c, output.c ---------------------------------------- */
+void rt_call(struct gen *g, const char *name);              /* R1 = the frame */
+void arg_off(struct gen *g, u8 reg, const struct ir_val *v); /* reg = offset of a string operand */
+u32 dst_off(struct gen *g, const struct ir_ins *i);         /* of a string result; scratch when unused */
+bool fits_imm(const struct ir_val *v);
+/* False: not one of theirs. */
+bool sel_ctx_helper(struct gen *g, const struct ir_ins *i);
+bool sel_time(struct gen *g, const struct ir_ins *i);
+bool sel_task(struct gen *g, const struct ir_ins *i);
+s64 kernel_hz(void);
+/* R0 = size bytes at R3 + off in the kernel, 0 after a fault. */
+void read_kernel(struct gen *g, u32 size, u32 off);
+void sel_ctx_arg(struct gen *g, const struct ir_ins *i);
+void sel_ctx_reg(struct gen *g, const struct ir_ins *i);
+void sel_read(struct gen *g, const struct ir_block *b, const struct ir_ins *i);
+void sel_mem_string(struct gen *g, const struct ir_block *b, const struct ir_ins *i);
+/* Offsets of tables put into the read-only data (runtime/rt.h). */
+u32 strtab_off(struct gen *g, const struct ir_strtab *t);
+u32 flags_off(struct gen *g, const struct ir_flags *t);
+u32 errno_off(struct gen *g);
+void sel_probe_name(struct gen *g, const struct ir_ins *i);
+void sel_state(struct gen *g, const struct ir_ins *i, u32 off);
+void sel_execname(struct gen *g, const struct ir_ins *i);
+void sel_print(struct gen *g, const struct ir_ins *i);
+void sel_log(struct gen *g, const struct ir_ins *i);
+void sel_sprint(struct gen *g, const struct ir_ins *i);
+/* Sends a control record; text may be NULL. */
+void send_ctl(struct gen *g, enum rt_ctl_kind kind, const struct ir_val *text);
+void sel_exit(struct gen *g);
+void sel_error(struct gen *g, const struct ir_block *b, const struct ir_ins *i);
+void sel_catch(struct gen *g, const struct ir_ins *i);
+
+/* ---- control flow: cfg.c, handler.c -------------------------------------------------- */
+struct genfn *genfn_new(struct gen *g, struct ir_fn *fn);
+bool ins_can_fail(const struct gen *g, const struct ir_ins *i);
+bool ins_can_abort(const struct gen *g, const struct ir_ins *i); /* leaves whatever catches */
+void find_exits(struct gen *g, struct genfn *f);            /* where edges out of loops go */
+/* A function: declare_loops(), region_begin() of region 0, the code, sub_end(), gen_loops(). */
+void emit_blocks(struct gen *g, struct region *r);
+void region_begin(struct gen *g, struct genfn *f, struct region *r);
+void declare_loops(struct gen *g, struct genfn *f);
+void gen_loops(struct gen *g, struct genfn *f);
+void gen_called(struct gen *g);                             /* functions that the unit calls */
+/* The program that runs probe `first`, and others that share it (marked done). */
+void gen_unit(struct gen *g, struct genfn **handler, u32 first, bool *done);
+
 /* ---- globals: mapop.c, used by statiter.c ----------------------------------------- */
 struct key {
   bool in_place;

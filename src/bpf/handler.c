@@ -1,0 +1,403 @@
+/* Handlers: the frame they claim, what they check on entry and give back at the end, and the programs
+ * that they are put into.  */
+#include "bpf/gen.h"
+
+#include "bpf/syscall_regs.h"
+
+enum { CTL_BYTES = sizeof(struct rt_ctl) };
+
+/* ---- handlers ---------------------------------------------------------------- */
+
+static void count_state(struct gen *g, u32 off)
+{
+  emit_mapval(g, R1, BMAP_STATE, off);
+  emit_movi(g, R2, 1);
+  emit_atomic(g, BPF_ADD, R1, 0, R2);
+}
+
+/* Takes the first free frame of this CPU; leaves it in R9. */
+static void claim_frame(struct gen *g, u32 out)
+{
+  struct bpf_image *img = g->img;
+  u32 got = label_new(g), full = label_new(g);
+  emit_helper(g, BPF_FUNC_get_smp_processor_id);
+  emit_jcci(g, BPF_JGT, R0, (s32)(img->maps.v[BMAP_FRAMES].max_entries / img->nslots) - 1, full);
+  emit_mov(g, R6, R0);
+  emit_alui(g, BPF_MUL, R6, (s32)img->nslots);
+  emit_mov(g, R3, R6);
+  emit_alui(g, BPF_LSH, R3, 3);
+  emit_mapval(g, R1, BMAP_SLOTS, 0);
+  emit_alu(g, BPF_ADD, R1, R3);
+  for (u32 s = 0; s < img->nslots; s++) {
+    emit_movi(g, R2, 1);
+    emit_atomic(g, BPF_XCHG, R1, (s32)s * 8, R2);
+    emit_jcci(g, BPF_JEQ, R2, 0, got);
+    emit_alui(g, BPF_ADD, R6, 1);
+  }
+  label_here(g, full);
+  count_state(g, offsetof(struct rt_state, skipped_frame));
+  emit_jmp(g, out);
+  label_here(g, got);
+  emit_stx(g, SZ_W, R10, STK_TMP, R6);
+  emit_mov(g, R2, R10);
+  emit_alui(g, BPF_ADD, R2, STK_TMP);
+  emit_map(g, R1, BMAP_FRAMES);
+  emit_helper(g, BPF_FUNC_map_lookup_elem);
+  emit_jcci(g, BPF_JEQ, R0, 0, out);
+  emit_mov(g, R9, R0);
+  emit_stx(g, SZ_DW, R10, STK_FRAME, R9);
+  emit_stx(g, SZ_W, R9, offsetof(struct rt_frame, slot), R6);
+}
+
+static void release_frame(struct gen *g)
+{
+  struct bpf_image *img = g->img;
+  u32 bad = label_new(g);
+  emit_ldx(g, SZ_W, R2, R9, offsetof(struct rt_frame, slot));
+  emit_jcci(g, BPF_JGT, R2, (s32)img->maps.v[BMAP_FRAMES].max_entries - 1, bad);
+  emit_alui(g, BPF_LSH, R2, 3);
+  emit_mapval(g, R1, BMAP_SLOTS, 0);
+  emit_alu(g, BPF_ADD, R1, R2);
+  emit_movi(g, R2, 0);
+  emit_stx(g, SZ_DW, R1, 0, R2);
+  label_here(g, bad);
+}
+
+static void frame_init(struct gen *g, struct ir_probe *p)
+{
+  const struct ir_module *m = g->m;
+  bool session = p->inst->kind == PROG_SESSION;
+  emit_st(g, SZ_W, R9, offsetof(struct rt_frame, probe_id), (s32)p->id);
+  emit_st(g, SZ_DW, R9, offsetof(struct rt_frame, err), 0);
+  emit_st(g, SZ_W, R9, offsetof(struct rt_frame, nesting), 0);
+  emit_st(g, SZ_W, R9, offsetof(struct rt_frame, match_n), 0);
+  emit_st(g, SZ_DW, R9, offsetof(struct rt_frame, tok_off), 0);
+  emit_st(g, SZ_W, R9, offsetof(struct rt_frame, may_wait), session);
+  s64 budget = ir_max_statements(m, p->inst);
+  if (budget == (s32)budget) {
+    emit_st(g, SZ_DW, R9, offsetof(struct rt_frame, budget), (s32)budget);
+  } else {
+    emit_movi(g, R1, budget);
+    emit_stx(g, SZ_DW, R9, offsetof(struct rt_frame, budget), R1);
+  }
+}
+
+/* Sends the error that ended the handler on the control ring and counts it.  A handler
+ * that did not get a lock in time is counted as skipped. */
+static void report_error(struct gen *g, struct genfn *f, struct ir_probe *p)
+{
+  u8 base = f->framed ? R9 : R10;
+  s32 err_off = f->framed ? (s32)offsetof(struct rt_frame, err) : STK_TMP2;
+  s32 arg_off = f->framed ? (s32)offsetof(struct rt_frame, err_arg) : STK_TMP;
+  s32 ctl = f->framed ? (s32)RT_OFF_TMP(g->M) : -f->stack_used - CTL_BYTES;
+  u32 skipped = label_new(g), done = label_new(g), go_on = label_new(g), send = label_new(g);
+  emit_ldx(g, SZ_W, R6, base, err_off);
+  emit_jcci(g, BPF_JEQ, R6, ERR_SKIP, skipped);
+  emit_jcci(g, BPF_JEQ, R6, ERR_ABORT, done);
+  emit_mapval(g, R1, BMAP_STATE, 0);
+  emit_movi(g, R2, 1);
+  emit_atomic(g, BPF_ADD | BPF_FETCH, R1, offsetof(struct rt_state, errors), R2);
+  emit_ldx(g, SZ_DW, R3, R1, offsetof(struct rt_state, maxerrors));
+  emit_jcc(g, BPF_JLT, R2, R3, go_on);
+  emit_movi(g, R2, RT_STOPPING);
+  emit_stx(g, SZ_W, R1, offsetof(struct rt_state, phase), R2);
+  label_here(g, go_on);
+  emit_st(g, SZ_W, base, ctl + (s32)offsetof(struct rt_ctl, kind), RT_CTL_ERROR);
+  emit_st(g, SZ_W, base, ctl + (s32)offsetof(struct rt_ctl, probe_id), (s32)p->id);
+  emit_mov(g, R1, R6);
+  if (f->framed) {
+    u32 dynamic = label_new(g);
+    emit_movi(g, R2, (s64)(u32)RT_ERR_DYNAMIC);
+    emit_jcc(g, BPF_JEQ, R1, R2, dynamic);
+    emit_alui(g, BPF_AND, R1, ERR_HAS_ADDR - 1);
+    label_here(g, dynamic);
+  } else {
+    emit_alui(g, BPF_AND, R1, ERR_HAS_ADDR - 1);
+  }
+  emit_stx(g, SZ_W, base, ctl + (s32)offsetof(struct rt_ctl, err), R1);
+  emit_st(g, SZ_W, base, ctl + (s32)offsetof(struct rt_ctl, len), 0);
+  emit_ldx(g, SZ_DW, R1, base, arg_off);
+  emit_stx(g, SZ_DW, base, ctl + (s32)offsetof(struct rt_ctl, err_arg), R1);
+  emit_movi(g, R7, CTL_BYTES);
+  if (f->framed) {
+    emit_movi(g, R1, (s64)(u32)RT_ERR_DYNAMIC);
+    emit_jcc(g, BPF_JNE, R6, R1, send);
+    emit_mov(g, R1, R9);
+    emit_alui(g, BPF_ADD, R1, ctl + CTL_BYTES);
+    emit_movi(g, R2, g->M); /* reaches into what tokenize() has no use for any more */
+    emit_mov(g, R3, R9);
+    emit_alui(g, BPF_ADD, R3, RT_OFF_ERRMSG);
+    emit_helper(g, BPF_FUNC_probe_read_kernel_str);
+    emit_jcci(g, BPF_JSLT, R0, 1, send);
+    emit_jcci(g, BPF_JSGT, R0, (s32)g->M, send);
+    emit_alui(g, BPF_ADD, R0, -1);
+    emit_stx(g, SZ_W, R9, ctl + (s32)offsetof(struct rt_ctl, len), R0);
+    emit_alu(g, BPF_ADD, R7, R0);
+    label_here(g, send);
+  } else {
+    label_here(g, send);
+  }
+  emit_map(g, R1, BMAP_CTL);
+  emit_mov(g, R2, base);
+  emit_alui(g, BPF_ADD, R2, ctl);
+  emit_mov(g, R3, R7);
+  emit_movi(g, R4, BPF_RB_FORCE_WAKEUP);
+  emit_helper(g, BPF_FUNC_ringbuf_output);
+  emit_jcci(g, BPF_JEQ, R0, 0, done);
+  count_state(g, offsetof(struct rt_state, lost_ctl));
+  emit_jmp(g, done);
+  label_here(g, skipped);
+  count_state(g, offsetof(struct rt_state, skipped_lock));
+  label_here(g, done);
+}
+
+/* Releases what the handler still holds on its way out. */
+static void release_locks(struct gen *g, struct genfn *f)
+{
+  for (u32 i = 0; i < f->locks.n; i++) {
+    u32 not_held = label_new(g);
+    emit_ldx(g, SZ_DW, R1, f->framed ? R9 : R10, f->locks.v[i].off);
+    emit_jcci(g, BPF_JEQ, R1, 0, not_held);
+    emit_unlock(g, f->locks.v[i].set);
+    label_here(g, not_held);
+  }
+}
+
+/* R7 = the system call's number; leaves when it is not `only` (IR_NO: any will do), or the caller is a
+ * 32-bit program, whose numbers are others.  sys_enter and sys_exit come for all calls.  The context is
+ * in R1; nothing is on the stack yet.  */
+static void check_syscall(struct gen *g, enum prog_kind kind, u32 only, u32 out)
+{
+  enum { COPY = STK_SLOTS - 64 }; /* of the registers from `first` on */
+  u32 first = REGS_NUMBER, size = 8;
+  emit_ldx(g, SZ_DW, R3, R1, 0);
+  if (kind == PROG_SYSCALL_ENTER) {
+    emit_ldx(g, SZ_DW, R7, R1, 8);
+    if (only != IR_NO)
+      emit_jcci(g, BPF_JNE, R7, (s32)only, out);
+#ifdef REGS_CS
+    first = REGS_CS;
+#else
+    return;
+#endif
+  }
+#ifdef REGS_CS
+  size = (u32)(REGS_CS + 8 - first);
+#endif
+  emit_alui(g, BPF_ADD, R3, (s32)first);
+  emit_mov(g, R1, R10);
+  emit_alui(g, BPF_ADD, R1, COPY);
+  emit_movi(g, R2, size);
+  emit_helper(g, BPF_FUNC_probe_read_kernel);
+  emit_jcci(g, BPF_JNE, R0, 0, out);
+  if (kind == PROG_SYSCALL_EXIT) {
+    emit_ldx(g, SZ_DW, R7, R10, COPY);
+    if (only != IR_NO)
+      emit_jcci(g, BPF_JNE, R7, (s32)only, out);
+  }
+#ifdef REGS_CS
+  emit_ldx(g, SZ_DW, R2, R10, COPY + (s32)(REGS_CS - first));
+  emit_jcci(g, BPF_JEQ, R2, REGS_CS_COMPAT, out);
+#endif
+}
+
+static bool is_syscall(const struct probe_inst *pi)
+{
+  return pi->kind == PROG_SYSCALL_ENTER || pi->kind == PROG_SYSCALL_EXIT;
+}
+
+static void check_phase(struct gen *g, u32 out)
+{
+  emit_mapval(g, R2, BMAP_STATE, offsetof(struct rt_state, phase));
+  emit_ldx(g, SZ_W, R2, R2, 0);
+  emit_jcci(g, BPF_JNE, R2, RT_RUNNING, out);
+}
+
+/* Calls the condition's function; leaves when it yields 0. */
+static void check_condition(struct gen *g, struct ir_probe *p, u32 out)
+{
+  u32 id = p->cond->id;
+  if (g->gfn[id].sub == IR_NO) {
+    struct bpf_sub *s = sub_begin(g, "cond", &g->gfn[id].sub);
+    s->global = true;
+    s->nargs = 1;
+  }
+  emit_ldx(g, SZ_W, R1, R9, offsetof(struct rt_frame, slot));
+  emit_callsub(g, g->gfn[id].sub);
+  emit_jcci(g, BPF_JNE, R0, 0, out);
+  emit_ldx(g, SZ_DW, R1, R9, (s32)g->gfn[id].gf->ret_off);
+  emit_jcci(g, BPF_JEQ, R1, 0, out);
+}
+
+/* A handler as subprogram `sub` of the current unit: takes the context in R1. */
+static void gen_handler(struct gen *g, struct genfn *f, struct bpf_sub *sub)
+{
+  struct ir_probe *p = f->probe;
+  f->region[0]->sub = sub;
+  declare_loops(g, f);
+  region_begin(g, f, f->region[0]);
+  u32 out = label_new(g), finish = label_new(g);
+  emit_stx(g, SZ_DW, R10, STK_CTX, R1);
+  if (p->inst->kind != PROG_SESSION)
+    check_phase(g, out);
+  if (is_syscall(p->inst) && sub == g->unit->subs.v[0])
+    check_syscall(g, p->inst->kind, p->inst->number, out);
+  if (f->framed) {
+    claim_frame(g, out);
+    frame_init(g, p);
+  }
+  for (u32 i = 0; i < f->locks.n; i++)
+    emit_st(g, SZ_DW, f->framed ? R9 : R10, f->locks.v[i].off, 0);
+  if (p->cond)
+    check_condition(g, p, finish);
+  emit_blocks(g, f->region[0]);
+  label_here(g, edge_label(g, TO_RET(f)));
+  label_here(g, finish);
+  release_locks(g, f);
+  if (f->framed)
+    release_frame(g);
+  label_here(g, out);
+  emit_movi(g, R0, 0);
+  emit_exit(g);
+  if (g->target_label[TO_ERR(f)]) {
+    label_here(g, edge_label(g, TO_ERR(f)));
+    report_error(g, f, p);
+    emit_jmp(g, finish);
+  }
+  sub_end(g);
+  gen_loops(g, f);
+}
+
+static struct bpf_unit *unit_new(struct gen *g, const char *name, enum bpf_prog_type type)
+{
+  struct bpf_unit *u = NEW(g->a, struct bpf_unit);
+  u->name = name;
+  u->type = type;
+  u->fd = -1;
+  vec_push(g->a, &g->img->units, u);
+  g->unit = u;
+  for (u32 i = 0; i < g->nfns; i++)
+    g->gfn[i].sub = IR_NO;
+  for (u32 i = 0; i < g->m->globals.n; i++)
+    g->gmap[g->m->globals.v[i]->id].merge_sub = IR_NO;
+  return u;
+}
+
+/* Handlers of system calls in one program: verified together, what they share once. */
+enum { GROUP_MAX = 64, GROUP_SUBS = 150 };
+
+static u32 count_subs(const struct ir_fn *fn)
+{
+  u32 n = 1 + fn->loops.n;
+  for (u32 k = 0; k < fn->blocks.n; k++)
+    for (u32 i = 0; i < fn->blocks.v[k]->ins.n; i++) {
+      u32 op = fn->blocks.v[k]->ins.v[i].op;
+      n += op == IR_ITER_BEGIN || op == IR_MCLEAR || op == IR_LOCK || op >= IR_MIN_SLICE;
+    }
+  return n;
+}
+
+static bool same_call(const struct probe_inst *a, const struct probe_inst *b)
+{
+  return a->kind == b->kind && a->number == b->number;
+}
+
+/* The probes that share the program of probe `first`: all of the same call, and others of the same
+ * tracepoint while there is room.  With -t each call has its own, as the kernel times programs.  */
+static void collect_unit(struct gen *g, struct bpf_unit *u, u32 first, bool *done)
+{
+  struct ir_module *m = g->m;
+  const struct probe_inst *pi = m->probes.v[first]->inst;
+  u32 subs = 0;
+  for (u32 i = first; i < m->probes.n; i++) {
+    const struct probe_inst *head = m->probes.v[i]->inst;
+    if (done[i] || (i != first && (!is_syscall(pi) || head->kind != pi->kind)))
+      continue;
+    if (i != first && !same_call(pi, head) &&
+        (g->opt->timing || u->probes.n >= GROUP_MAX || subs >= GROUP_SUBS))
+      continue;
+    for (u32 k = i; k < m->probes.n; k++) {
+      if (k != i && (done[k] || !is_syscall(pi) || !same_call(head, m->probes.v[k]->inst)))
+        continue;
+      done[k] = true;
+      vec_push(g->a, &u->probes, m->probes.v[k]);
+      subs += count_subs(m->probes.v[k]->handler);
+    }
+  }
+}
+
+static int by_number(const void *pa, const void *pb)
+{
+  const struct ir_probe *a = *(struct ir_probe *const *)pa, *b = *(struct ir_probe *const *)pb;
+  u32 x = a->inst->number, y = b->inst->number;
+  return x != y ? (x < y ? -1 : 1) : (a->id < b->id ? -1 : 1);
+}
+
+/* Jumps to the handlers of the call in R7, among the unit's probes lo to hi - 1. */
+static void dispatch(struct gen *g, u32 lo, u32 hi, u32 out)
+{
+  struct ir_probe *const *p = g->unit->probes.v;
+  u32 mid = lo + (hi - lo) / 2; /* then: where another number starts, or hi */
+  while (mid > lo && same_call(p[mid - 1]->inst, p[mid]->inst))
+    mid--;
+  if (mid == lo)
+    for (mid = lo + 1; mid < hi && same_call(p[lo]->inst, p[mid]->inst);)
+      mid++;
+  if (mid < hi) {
+    u32 high = label_new(g);
+    emit_jcci(g, BPF_JGE, R7, (s32)p[mid]->inst->number, high);
+    dispatch(g, lo, mid, out);
+    label_here(g, high);
+    dispatch(g, mid, hi, out);
+    return;
+  }
+  emit_jcci(g, BPF_JNE, R7, (s32)p[lo]->inst->number, out);
+  for (u32 k = lo; k < hi; k++) {
+    emit_mov(g, R1, R6);
+    emit_callsub(g, 1 + k);
+  }
+  emit_jmp(g, out);
+}
+
+static void gen_group(struct gen *g, struct genfn **handler, struct bpf_sub *main_sub)
+{
+  struct bpf_unit *u = g->unit;
+  u32 out = label_new(g);
+  qsort(u->probes.v, u->probes.n, sizeof(*u->probes.v), by_number);
+  for (u32 i = 0; i < u->probes.n; i++)
+    sub_begin(g, arena_printf(g->a, "handler_%u", i), NULL);
+  g->s = main_sub;
+  check_phase(g, out);
+  emit_mov(g, R6, R1);
+  check_syscall(g, u->probes.v[0]->inst->kind, IR_NO, out);
+  dispatch(g, 0, u->probes.n, out);
+  label_here(g, out);
+  emit_movi(g, R0, 0);
+  emit_exit(g);
+  sub_end(g);
+  for (u32 i = 0; i < u->probes.n; i++)
+    gen_handler(g, handler[u->probes.v[i]->id], u->subs.v[1 + i]);
+}
+
+/* The program that runs probe `first`, and others with it. */
+void gen_unit(struct gen *g, struct genfn **handler, u32 first, bool *done)
+{
+  struct probe_inst *pi = g->m->probes.v[first]->inst;
+  struct bpf_unit *u;
+  if (pi->kind == PROG_SESSION) {
+    u = unit_new(g, "session", BPF_PROG_TYPE_SYSCALL);
+    u->flags = BPF_F_SLEEPABLE;
+  } else {
+    if (pi->kind != PROG_RAW_TP && pi->kind != PROG_PERF && !is_syscall(pi))
+      diag_msg(g->diag, DIAG_ERROR, "probe %s is not possible in BPF", pi->pp);
+    u = unit_new(g, "probe", pi->kind == PROG_PERF ? BPF_PROG_TYPE_PERF_EVENT
+                                                   : BPF_PROG_TYPE_RAW_TRACEPOINT);
+  }
+  collect_unit(g, u, first, done);
+  struct bpf_sub *main_sub = sub_begin(g, "stap_main", NULL);
+  if (u->probes.n == 1)
+    gen_handler(g, handler[u->probes.v[0]->id], main_sub);
+  else
+    gen_group(g, handler, main_sub);
+  gen_called(g);
+}

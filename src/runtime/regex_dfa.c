@@ -730,6 +730,12 @@ static u32 row_index(const struct dfa *d, u32 block)
   return block <= RX_YES ? block : RX_YES + 1 + (block - RX_YES - 1) * d->nclasses;
 }
 
+/* As the table without groups names it. */
+static u32 row_offset(const struct dfa *d, u32 block)
+{
+  return block <= RX_YES ? block : (u32)sizeof(u16) * row_index(d, block);
+}
+
 bool rx_match_table(struct rx_prog *p, struct regex *re)
 {
   struct dfa dfa, *d = &dfa;
@@ -740,11 +746,12 @@ bool rx_match_table(struct rx_prog *p, struct regex *re)
   u32 entries = row_index(d, b.count);
   re->match_size = (u32)(sizeof(struct rx_match_table) + sizeof(u16) * entries);
   struct rx_match_table *t = arena_alloc(d->a, ROUND_UP(re->match_size, 8));
-  memcpy(t->class_of, d->class_of, sizeof(t->class_of));
-  t->start = row_index(d, b.block[RX_YES + 1]);
+  for (u32 c = 0; c < 256; c++)
+    t->class_of[c] = (u16)(sizeof(u16) * d->class_of[c]);
+  t->start = row_offset(d, b.block[RX_YES + 1]);
   for (u32 i = RX_YES + 1; i < d->states.n + RX_YES + 1; i++)
     for (u32 c = 0; c < d->nclasses && b.block[i] > RX_YES; c++)
-      t->next[row_index(d, b.block[i]) + c] = (u16)row_index(d, b.block[row_of(d, i)[c]]);
+      t->next[row_index(d, b.block[i]) + c] = (u16)row_offset(d, b.block[row_of(d, i)[c]]);
   re->match = t;
   return true;
 }

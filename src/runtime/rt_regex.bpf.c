@@ -4,14 +4,16 @@
 
 enum { CHUNK = 32 }; /* bytes without a call */
 /* Where a table may be: a header and at least as much of entries are behind it. */
-#define TABLE_LIMIT (RO_LIMIT - 128)
+#define TABLE_LIMIT (RO_LIMIT - 512)
 
 /* Goes on for up to CHUNK bytes: RX_NO or RX_YES at the end of the walk, else the row. */
 INLINE u64 walk(const u8 *p, u64 table, u64 row)
 {
   const struct rx_match_table *t = (const struct rx_match_table *)(RODATA + table);
   for (u64 k = 0; k < CHUNK; k++) {
-    u64 at = table + sizeof(*t) + 2 * (row + t->class_of[p[k]]);
+    u64 at = table + sizeof(*t) + t->class_of[p[k]];
+    PIN(at); /* what doesn't depend on the step before comes first */
+    at += row;
     AT_MOST(at, RO_LIMIT);
     row = *(const u16 *)(RODATA + at);
     if (row <= RX_YES)

@@ -1,8 +1,7 @@
 /* The tables that rt_match() and rt_match_groups() walk: made by regex_dfa.c.
  *
  * Both are automata whose rows have an entry for each class of bytes; the NUL has a class of
- * its own, and nothing follows it.  Entries of the first are u16, those of the second u32, and name
- * a row by the index of its first entry.  */
+ * its own, and nothing follows it.  */
 #ifndef STAP_RUNTIME_RT_REGEX_H
 #define STAP_RUNTIME_RT_REGEX_H
 
@@ -10,13 +9,14 @@
 
 enum { RX_NO = 0, RX_YES = 1 }; /* entries that end the walk; rows start at RX_YES + 1 */
 
+/* Classes and rows are counted in bytes of next[], for a walk of as few steps as can be. */
 struct rx_match_table {
   u32 start, pad;
-  u8 class_of[256];
+  u16 class_of[256];
   u16 next[];
 };
 
-/* next: row | program << 16; program: index in moves of what is done before the byte is passed: a
+/* next: row | program << 16; row: index of its first entry; program: index in moves of what is done before the byte is passed: a
  * count, then so many moves.  */
 struct rx_group_table {
   u32 start, ngroups;

@@ -157,6 +157,8 @@ static u64 of_builtin(struct bounds *b, const struct ir_ins *i)
   case FN_EXECNAME:
   case FN_PEXECNAME:
     return 16;
+  case FN_CTIME:
+    return 25;
   case FN_PP:
   case FN_PN:
     return b->pp;

@@ -122,7 +122,9 @@ u64 rt_kernel_string_quoted(struct rt_mem *f, u64 dst, u64 addr, s64 n);
 #define RT_NO_PREC 0xffffu
 #define RT_SPEC(conv, flags, width, prec, size)                                                    \
   ((u64)(conv) | (u64)(flags) << 8 | (u64)(width) << 16 | (u64)(prec) << 32 | (u64)(size) << 48)
-u64 rt_digits(struct rt_mem *f, u64 value, u64 conv); /* for the runtime itself */
+/* For the runtime itself; verified apart from what calls them. */
+u64 rt_digits(struct rt_mem *f, u64 value, u64 conv);
+u64 rt_fill(struct rt_mem *f, u64 pos, u64 word, u64 n);
 u64 rt_put_int(struct rt_mem *f, u64 pos, s64 value, u64 spec);
 u64 rt_put_str(struct rt_mem *f, u64 pos, u64 s, u64 spec);
 u64 rt_put_mem(struct rt_mem *f, u64 pos, u64 addr, u64 spec); /* %m, %M: BPF only */

@@ -19,20 +19,33 @@ static long fill_step(u64 i, void *ctx)
   return 0;
 }
 
-/* Writes n bytes, eight at a time; returns the place behind them. */
-INLINE u64 fill(struct rt_mem *f, u64 at, u64 last, u64 word, u64 n)
+/* Writes n bytes, eight at a time, but nothing behind the buffer; returns the place behind them. */
+__attribute__((noinline)) u64 rt_fill(struct rt_mem *f, u64 pos, u64 word, u64 n)
 {
-  AT_MOST(at, POS_MAX);
+  CHECK_FRAME(f);
+  u64 at = (u32)pos, last = pos >> 32;
+  AT_MOST(last, POS_MAX);
+  AT_MOST(at, last);
   if (n > last - at)
     n = last - at;
-  if (n > 8) {
-    struct rt_loop *l = STATE(f);
+  u64 rest = n & 7, words = n >> 3, end = at + (n & ~7ull);
+  if (rest && end + 8 <= last + 1) {
+    words++;
+    rest = 0;
+  }
+  struct rt_loop *l = STATE(f);
+  l->a = word;
+  if (words == 1) {
+    WORD(f->bytes + at) = word;
+  } else if (words) {
     struct ctx ctx = {f};
     l->out = at;
-    l->a = word;
-    loop((n + 7) / 8, fill_step, &ctx);
-  } else if (n) {
-    WORD(f->bytes + at) = word;
+    loop(words, fill_step, &ctx);
+  }
+  if (rest) {
+    AT_MOST(end, POS_MAX);
+    AT_MOST(rest, 7);
+    read_mem(f->bytes + end, rest, (const u8 *)&l->a);
   }
   return at + n;
 }
@@ -80,14 +93,14 @@ u64 rt_put_int(struct rt_mem *f, u64 pos, s64 value, u64 spec)
   layout_int(l, o, value, spec, rt_digits(f, magnitude(value, conv), conv));
   BARRIER();
   if (o->lead)
-    at = fill(f, at, last, o->blank, o->lead);
+    at = rt_fill(f, POS(at, last), o->blank, o->lead);
   if (o->nprefix)
-    at = fill(f, at, last, o->prefix, o->nprefix);
+    at = rt_fill(f, POS(at, last), o->prefix, o->nprefix);
   if (o->zeros)
-    at = fill(f, at, last, REP('0'), o->zeros);
+    at = rt_fill(f, POS(at, last), REP('0'), o->zeros);
   at = put_tail(f, at, last, o->ndigits);
   if (o->trail)
-    at = fill(f, at, last, o->blank, o->trail);
+    at = rt_fill(f, POS(at, last), o->blank, o->trail);
   return put_end(f, at, last);
 }
 
@@ -108,7 +121,7 @@ u64 rt_put_str(struct rt_mem *f, u64 pos, u64 s, u64 spec)
     len = SPEC_PREC(spec);
   u64 pad = width > len ? width - len : 0;
   if (pad && !left)
-    at = fill(f, at, last, REP(' '), pad);
+    at = rt_fill(f, POS(at, last), REP(' '), pad);
   room = last - at;
   if (room > len)
     room = len;
@@ -116,7 +129,7 @@ u64 rt_put_str(struct rt_mem *f, u64 pos, u64 s, u64 spec)
   AT_MOST(room, M - 1);
   at += put_string(f, at, room + 1, p);
   if (pad && left)
-    at = fill(f, at, last, REP(' '), pad);
+    at = rt_fill(f, POS(at, last), REP(' '), pad);
   return put_end(f, at, last);
 }
 

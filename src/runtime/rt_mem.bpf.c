@@ -119,8 +119,8 @@ INLINE u64 fetch_bytes(struct rt_mem *f, u64 at, u64 addr, u64 spec)
   AT_MOST(n, M);
   const void *from = (const void *)addr;
   bool user = SPEC_FLAGS(spec) & RT_ALT || !(addr >> 63);
-  s64 bad = user ? probe_read_user(f->bytes + at, n, from)
-                 : probe_read_kernel(f->bytes + at, n, from);
+  s64 bad =
+      user ? probe_read_user(f->bytes + at, n, from) : probe_read_kernel(f->bytes + at, n, from);
   PIN(bad);
   return bad ? 0 : n;
 }
@@ -165,7 +165,7 @@ u64 rt_put_mem(struct rt_mem *f, u64 pos, u64 addr, u64 spec)
   u64 hex = SPEC_CONV(spec) == RT_CONV_MM, width = SPEC_WIDTH(spec), len = n << hex;
   u64 pad = width > len ? width - len : 0, left = SPEC_FLAGS(spec) & RT_LEFT;
   if (pad && !left)
-    at = fill(f, at, last, REP(' '), pad);
+    at = rt_fill(f, POS(at, last), REP(' '), pad);
   AT_MOST(at, POS_MAX);
   if (hex) {
     struct rt_loop *l = STATE(f);
@@ -182,7 +182,7 @@ u64 rt_put_mem(struct rt_mem *f, u64 pos, u64 addr, u64 spec)
     at += n;
   }
   if (pad && left)
-    at = fill(f, at, last, REP(' '), pad);
+    at = rt_fill(f, POS(at, last), REP(' '), pad);
   return put_end(f, at, last);
 }
 

@@ -631,6 +631,48 @@ static void check_string(const struct world *w, u32 at, const char *want, const 
     differs(fn, "bytes behind", "nothing");
 }
 
+/* Conversions that are C's, too, at the end of a buffer; nothing behind it may be written. */
+static void format_tests(u32 rounds)
+{
+  static const char letters[] = "duoxX";
+  struct world w;
+  char text[8192], fmt[32];
+  world_init(&w, 512);
+  struct rt_mem *f = (struct rt_mem *)w.native_frame;
+  u8 *before = arena_alloc(arena, w.img.frame_size);
+  for (u32 i = 0; i < rounds; i++) {
+    u32 conv = below(6), flags = below(32), size = 8 + 8 * below(64), at = slot(&w, 0);
+    u32 width = below(2) ? 0 : below(below(8) ? 40 : 3000);
+    s32 prec = below(2) ? -1 : (s32)below(below(8) ? 30 : 3000);
+    s64 value = (s64)random_number();
+    if (conv == 1 || conv >= 4) /* "+" and " " are of signed numbers */
+      flags &= ~(u32)(FMT_PLUS | FMT_SPACE);
+    sprintf(fmt, "%%%s%s%s%s%s*.*%s%c", flags & FMT_ZERO ? "0" : "", flags & FMT_LEFT ? "-" : "",
+            flags & FMT_PLUS ? "+" : "", flags & FMT_SPACE ? " " : "",
+            flags & FMT_ALT && conv != 5 ? "#" : "", conv == 5 ? "" : "ll",
+            conv == 5 ? 's' : letters[conv]);
+    fill_frame(&w);
+    memcpy(before, f, w.img.frame_size);
+    u64 spec = RT_SPEC(conv == 5 ? CONV_S : CONV_D + conv, flags, width,
+                       prec < 0 ? RT_NO_PREC : (u32)prec, 0);
+    if (conv == 5) {
+      if (flags & FMT_ZERO)
+        continue;
+      snprintf(text, sizeof(text), fmt, width, prec, (const char *)before + slot(&w, 1));
+      rt_put_str(f, RT_POS(at, size), slot(&w, 1), spec);
+    } else {
+      snprintf(text, sizeof(text), fmt, width, prec, (long long)value);
+      rt_put_int(f, RT_POS(at, size), value, spec);
+    }
+    text[size - 1] = 0;
+    checks++;
+    if (strcmp((char *)f + at, text))
+      differs(fmt, (char *)f + at, text);
+    else if (memcmp((u8 *)f + at + size, before + at + size, slot(&w, 3) - at - size))
+      differs(fmt, "bytes behind", "nothing");
+  }
+}
+
 static void reference_tests(u32 m, u32 rounds)
 {
   struct world w;
@@ -806,6 +848,7 @@ int main(int argc, char **argv)
     }
   }
   known_answers();
+  format_tests(20000);
   reference_tests(128, 20000);
   reference_tests(512, 20000);
   bool can_load = may_load();

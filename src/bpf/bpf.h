@@ -113,6 +113,7 @@ struct bpf_types {
 /* load.c.  0 or -1 after reporting (errno, what to do; with -vv the verifier's log). */
 int bpf_load_maps(struct bpf_image *img, struct diag *d);
 int bpf_load_unit(struct bpf_image *img, struct bpf_unit *u, struct diag *d, u32 verbose);
+int bpf_load_units(struct bpf_image *img, struct diag *d, u32 verbose); /* all of them */
 void bpf_unload(struct bpf_image *img); /* closes every fd */
 
 /* readback.c: struct executor's read_global(). */

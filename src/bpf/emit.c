@@ -3,8 +3,8 @@
 
 u32 emit(struct gen *g, u8 code, u8 dst, u8 src, s16 off, s32 imm)
 {
-  struct bpf_insn in = {.code = code, .dst_reg = dst & 15, .src_reg = src & 15, .off = off,
-                        .imm = imm};
+  struct bpf_insn in = {
+      .code = code, .dst_reg = dst & 15, .src_reg = src & 15, .off = off, .imm = imm};
   vec_push(g->a, &g->s->insns, in);
   return g->s->insns.n - 1;
 }
@@ -299,10 +299,41 @@ struct callback callback_begin(struct gen *g, const char *name, u32 nargs)
   return c;
 }
 
+static bool same_code(const struct bpf_sub *a, const struct bpf_sub *b)
+{
+  if (!a->callback || a->nargs != b->nargs || a->insns.n != b->insns.n ||
+      a->relocs.n != b->relocs.n ||
+      memcmp(a->insns.v, b->insns.v, a->insns.n * sizeof(*a->insns.v)) != 0)
+    return false;
+  for (u32 i = 0; i < a->relocs.n; i++) {
+    const struct bpf_reloc *x = &a->relocs.v[i], *y = &b->relocs.v[i];
+    bool same_name = x->name == y->name || (x->name && y->name && !strcmp(x->name, y->name));
+    if (x->insn != y->insn || x->kind != y->kind || x->index != y->index ||
+        x->offset != y->offset || !same_name || x->params != y->params)
+      return false;
+  }
+  return true;
+}
+
+/* Takes the callback back when the unit has the same one: its verification, and one of the few
+ * functions that a program may have, are saved.  */
+static void share_callback(struct gen *g, struct callback *c)
+{
+  struct bpf_unit *u = g->unit;
+  if (!g->s->callback)
+    return;
+  for (u32 i = 0; c->index + 1 == u->subs.n && i < c->index; i++)
+    if (same_code(u->subs.v[i], g->s)) {
+      u->subs.n--;
+      c->index = i;
+    }
+}
+
 u32 callback_end(struct gen *g, struct callback *c)
 {
   emit_exit(g);
   sub_end(g);
+  share_callback(g, c);
   g->s = c->saved;
   g->label_pos = c->label_pos;
   g->nlabels = c->nlabels;

@@ -86,13 +86,11 @@ static int load(struct executor *x, struct ir_module *m, const struct run_option
   e->o = o;
   e->s = s;
   e->img = bpf_gen(e->a, m, o, d);
-  if (!e->img || bpf_load_maps(e->img, d))
+  if (!e->img || bpf_load_maps(e->img, d) || bpf_load_units(e->img, d, o->verbose))
     return -1;
   e->unit_of = NEW_ARRAY(e->a, struct bpf_unit *, m->probes.n + 1);
   for (u32 i = 0; i < e->img->units.n; i++) {
     struct bpf_unit *u = e->img->units.v[i];
-    if (bpf_load_unit(e->img, u, d, o->verbose))
-      return -1;
     for (u32 k = 0; k < u->probes.n; k++)
       e->unit_of[u->probes.v[k]->id] = u;
   }

@@ -120,8 +120,10 @@ struct gen {
   VEC(struct fixup) fixups;
   struct bpf_gmap *gmap;        /* per global */
   struct giter *giter;      /* per iter */
+  u32 lock_sub;             /* lock_wait()'s subprogram in the current unit, or IR_NO */
   struct gfn *gfn;          /* per function, then per condition of a probe */
   u32 nfns;
+  u32 nglobals;             /* entries of gmap */
   u32 int_top, str_top;     /* frame allocation */
   struct strbuf rodata;
   struct strmap lits;       /* literal -> offset + 1 */

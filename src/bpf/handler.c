@@ -1,5 +1,5 @@
-/* Handlers: the frame they claim, what they check on entry and give back at the end, and the programs
- * that they are put into.  */
+/* Handlers: the frame they claim, what they check on entry and give back at the end, and the
+ * programs that they are put into.  */
 #include "bpf/gen.h"
 
 #include "bpf/syscall_regs.h"
@@ -163,9 +163,9 @@ static void release_locks(struct gen *g, struct genfn *f)
   }
 }
 
-/* R7 = the system call's number; leaves when it is not `only` (IR_NO: any will do), or the caller is a
- * 32-bit program, whose numbers are others.  sys_enter and sys_exit come for all calls.  The context is
- * in R1; nothing is on the stack yet.  */
+/* R7 = the system call's number; leaves when it is not `only` (IR_NO: any will do), or the caller
+ * is a 32-bit program, whose numbers are others.  sys_enter and sys_exit come for all calls.  The
+ * context is in R1; nothing is on the stack yet.  */
 static void check_syscall(struct gen *g, enum prog_kind kind, u32 only, u32 out)
 {
   enum { COPY = STK_SLOTS - 64 }; /* of the registers from `first` on */
@@ -276,6 +276,7 @@ static struct bpf_unit *unit_new(struct gen *g, const char *name, enum bpf_prog_
   u->fd = -1;
   vec_push(g->a, &g->img->units, u);
   g->unit = u;
+  g->lock_sub = IR_NO;
   for (u32 i = 0; i < g->nfns; i++)
     g->gfn[i].sub = IR_NO;
   for (u32 i = 0; i < g->m->globals.n; i++)
@@ -284,17 +285,33 @@ static struct bpf_unit *unit_new(struct gen *g, const char *name, enum bpf_prog_
 }
 
 /* Handlers of system calls in one program: verified together, what they share once. */
-enum { GROUP_MAX = 64, GROUP_SUBS = 150 };
+enum { GROUP_MAX = 32, GROUP_SUBS = 150, GROUP_INS = 10000 };
 
-static u32 count_subs(const struct ir_fn *fn)
+struct group {
+  u32 subs, ins; /* subprograms, about; instructions of the IR */
+  bool *has;     /* per global: its callbacks are there */
+};
+
+/* A global's callbacks (delete, evict, merge) are shared by all handlers. */
+static void group_global(struct group *gr, u32 id)
 {
-  u32 n = 1 + fn->loops.n;
+  gr->subs += gr->has[id] ? 0 : 4;
+  gr->has[id] = true;
+}
+
+static void group_add(struct group *gr, const struct ir_fn *fn)
+{
+  gr->subs += 1 + fn->loops.n;
   for (u32 k = 0; k < fn->blocks.n; k++)
     for (u32 i = 0; i < fn->blocks.v[k]->ins.n; i++) {
-      u32 op = fn->blocks.v[k]->ins.v[i].op;
-      n += op == IR_ITER_BEGIN || op == IR_MCLEAR || op == IR_LOCK || op >= IR_MIN_SLICE;
+      const struct ir_ins *ins = &fn->blocks.v[k]->ins.v[i];
+      gr->ins++;
+      if (ins->op == IR_MCLEAR || ins->op == IR_MSET || ins->op == IR_MRMW || ins->op == IR_MCAT ||
+          ins->op == IR_STATGET || ins->op == IR_HISTGET || ins->op == IR_HISTPRINT)
+        group_global(gr, ins->global->id);
+      else if (ins->op == IR_ITER_BEGIN || ins->op == IR_MIN_SLICE || ins->op == IR_MDEL_SLICE)
+        gr->subs += 2;
     }
-  return n;
 }
 
 static bool same_call(const struct probe_inst *a, const struct probe_inst *b)
@@ -308,20 +325,21 @@ static void collect_unit(struct gen *g, struct bpf_unit *u, u32 first, bool *don
 {
   struct ir_module *m = g->m;
   const struct probe_inst *pi = m->probes.v[first]->inst;
-  u32 subs = 0;
+  struct group gr = {.has = NEW_ARRAY(g->a, bool, g->nglobals + 1)};
   for (u32 i = first; i < m->probes.n; i++) {
     const struct probe_inst *head = m->probes.v[i]->inst;
     if (done[i] || (i != first && (!is_syscall(pi) || head->kind != pi->kind)))
       continue;
     if (i != first && !same_call(pi, head) &&
-        (g->opt->timing || u->probes.n >= GROUP_MAX || subs >= GROUP_SUBS))
+        (g->opt->timing || u->probes.n >= GROUP_MAX || gr.subs >= GROUP_SUBS ||
+         gr.ins >= GROUP_INS))
       continue;
     for (u32 k = i; k < m->probes.n; k++) {
       if (k != i && (done[k] || !is_syscall(pi) || !same_call(head, m->probes.v[k]->inst)))
         continue;
       done[k] = true;
       vec_push(g->a, &u->probes, m->probes.v[k]);
-      subs += count_subs(m->probes.v[k]->handler);
+      group_add(&gr, m->probes.v[k]->handler);
     }
   }
 }
@@ -390,8 +408,8 @@ void gen_unit(struct gen *g, struct genfn **handler, u32 first, bool *done)
   } else {
     if (pi->kind != PROG_RAW_TP && pi->kind != PROG_PERF && !is_syscall(pi))
       diag_msg(g->diag, DIAG_ERROR, "probe %s is not possible in BPF", pi->pp);
-    u = unit_new(g, "probe", pi->kind == PROG_PERF ? BPF_PROG_TYPE_PERF_EVENT
-                                                   : BPF_PROG_TYPE_RAW_TRACEPOINT);
+    u = unit_new(g, "probe",
+                 pi->kind == PROG_PERF ? BPF_PROG_TYPE_PERF_EVENT : BPF_PROG_TYPE_RAW_TRACEPOINT);
   }
   collect_unit(g, u, first, done);
   struct bpf_sub *main_sub = sub_begin(g, "stap_main", NULL);

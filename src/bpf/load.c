@@ -3,13 +3,15 @@
 #include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "bpf/bpf.h"
 
-enum { LOG_BYTES = 16 << 20, NAME_BYTES = 15 };
+enum { LOG_BYTES = 16 << 20, NAME_BYTES = 15, LOAD_THREADS = 7, UNITS_PER_THREAD = 4 };
 
 /* What to do about an error, or "". */
 static const char *advice(int err)
@@ -133,6 +135,30 @@ static void report_refusal(const struct bpf_image *img, const struct bpf_unit *u
   free(log);
 }
 
+/* Units are verified independently of each other; where there are many, by several threads. */
+struct loading {
+  const struct bpf_image *img;
+  struct bpf_linked **linked;
+  _Atomic(u32) next;
+  _Atomic(u32) failed; /* 1 + the first unit that the kernel refused, with err; 0: none */
+  int err;
+};
+
+static void *load_units(void *arg)
+{
+  struct loading *ld = arg;
+  for (u32 i; !ld->failed && (i = ld->next++) < ld->img->units.n;) {
+    struct bpf_unit *u = ld->img->units.v[i];
+    int fd = prog_load(ld->img, u, ld->linked[i], NULL, 0);
+    u32 none = 0;
+    if (fd >= 0)
+      u->fd = fd;
+    else if (atomic_compare_exchange_strong(&ld->failed, &none, i + 1))
+      ld->err = -fd;
+  }
+  return NULL;
+}
+
 int bpf_load_unit(struct bpf_image *img, struct bpf_unit *u, struct diag *d, u32 verbose)
 {
   struct bpf_linked *l = bpf_link(img, u, d);
@@ -143,6 +169,36 @@ int bpf_load_unit(struct bpf_image *img, struct bpf_unit *u, struct diag *d, u32
     return 0;
   report_refusal(img, u, l, -u->fd, d, verbose);
   u->fd = -1;
+  return -1;
+}
+
+int bpf_load_units(struct bpf_image *img, struct diag *d, u32 verbose)
+{
+  u32 n = img->units.n, nthreads = 0;
+  if (n < 2 * UNITS_PER_THREAD) {
+    for (u32 i = 0; i < n; i++)
+      if (bpf_load_unit(img, img->units.v[i], d, verbose))
+        return -1;
+    return 0;
+  }
+  struct loading ld = {.img = img, .linked = NEW_ARRAY(img->a, struct bpf_linked *, n)};
+  pthread_t thread[LOAD_THREADS];
+  for (u32 i = 0; i < n; i++)
+    if (!(ld.linked[i] = bpf_link(img, img->units.v[i], d)))
+      return -1;
+  if (load_types(img->types, d))
+    return -1;
+  for (long cpus = sysconf(_SC_NPROCESSORS_ONLN); nthreads < LOAD_THREADS; nthreads++)
+    if (nthreads + 1 >= cpus || (nthreads + 1) * UNITS_PER_THREAD > n ||
+        pthread_create(&thread[nthreads], NULL, load_units, &ld))
+      break;
+  load_units(&ld);
+  for (u32 i = 0; i < nthreads; i++)
+    pthread_join(thread[i], NULL);
+  if (!ld.failed)
+    return 0;
+  u32 i = ld.failed - 1;
+  report_refusal(img, img->units.v[i], ld.linked[i], ld.err, d, verbose);
   return -1;
 }
 

@@ -89,6 +89,7 @@ void layout_globals(struct gen *g)
   for (u32 i = 0; i < m->globals.n; i++)
     n = MAX(n, m->globals.v[i]->id + 1);
   g->img->gmap = g->gmap = NEW_ARRAY(g->a, struct bpf_gmap, n + 1);
+  g->nglobals = n;
   g->giter = NEW_ARRAY(g->a, struct giter, m->iters.n + 1);
   g->globals_top = 8;
   for (u32 i = 0; i < m->globals.n; i++) {
@@ -639,23 +640,59 @@ static void sel_slice(struct gen *g, const struct ir_ins *i)
 
 /* ---- locks ------------------------------------------------------------------- */
 
-/* Callback of the waiting loop: one attempt per call. Context: { address of the word }. */
-static u32 lock_callback(struct gen *g, u32 lock_off)
+/* Stack of lock_wait(): the lock's place, and whether it was taken. */
+enum { WAIT_OFF = -16, WAIT_GOT = -8 };
+
+/* R1 = the lock word at the place in R1, or leaves to `out` when that is none. */
+static void lock_word(struct gen *g, u32 out)
 {
-  struct callback c = callback_begin(g, "lock", 2);
-  u32 busy = label_new(g);
+  emit_jcci(g, BPF_JGT, R1, (s32)g->globals_top - 8, out);
+  emit_alui(g, BPF_AND, R1, -8);
+  emit_mapval(g, R2, BMAP_GLOBALS, 0);
+  emit_alu(g, BPF_ADD, R2, R1);
+  emit_mov(g, R1, R2);
+}
+
+/* Callback of the waiting loop: one attempt per call. */
+static u32 lock_attempt(struct gen *g)
+{
+  struct callback c = callback_begin(g, "lock_attempt", 2);
+  u32 out = label_new(g);
   emit_mov(g, R6, R2);
-  emit_mapval(g, R1, BMAP_GLOBALS, lock_off);
+  emit_ldx(g, SZ_DW, R1, R6, 0);
+  lock_word(g, out);
   emit_movi(g, R0, 0);
   emit_movi(g, R3, 1);
   emit_atomic(g, BPF_CMPXCHG, R1, 0, R3);
-  emit_jcci(g, BPF_JNE, R0, 0, busy);
-  emit_st(g, SZ_DW, R6, 0, 1);
+  emit_jcci(g, BPF_JNE, R0, 0, out);
+  emit_st(g, SZ_DW, R6, WAIT_GOT - WAIT_OFF, 1);
   emit_movi(g, R0, 1);
   emit_exit(g);
-  label_here(g, busy);
+  label_here(g, out);
   emit_movi(g, R0, 0);
   return callback_end(g, &c);
+}
+
+/* lock_wait(place): tries for as long as MAXTRYLOCK says; 1 when it has the lock.  One for all locks of
+ * a unit, verified once.  */
+static u32 lock_wait(struct gen *g)
+{
+  if (g->lock_sub != IR_NO)
+    return g->lock_sub;
+  u32 attempt = lock_attempt(g);
+  struct callback c = callback_begin(g, "lock_wait", 1);
+  g->s->callback = false;
+  g->s->global = true;
+  emit_stx(g, SZ_DW, R10, WAIT_OFF, R1);
+  emit_st(g, SZ_DW, R10, WAIT_GOT, 0);
+  emit_movi(g, R1, (s64)MAX(g->m->maxtrylock, 1u) * 100);
+  emit_subptr(g, R2, attempt);
+  emit_mov(g, R3, R10);
+  emit_alui(g, BPF_ADD, R3, WAIT_OFF);
+  emit_movi(g, R4, 0);
+  emit_helper(g, BPF_FUNC_loop);
+  emit_ldx(g, SZ_DW, R0, R10, WAIT_GOT);
+  return g->lock_sub = callback_end(g, &c);
 }
 
 static s32 held_off(const struct gen *g, const struct ir_lockset *l)
@@ -680,15 +717,9 @@ static void sel_lock(struct gen *g, const struct ir_ins *i)
     emit_movi(g, R2, 1);
     emit_atomic(g, BPF_CMPXCHG, R1, 0, R2);
     emit_jcci(g, BPF_JEQ, R0, 0, got);
-    emit_st(g, SZ_DW, R10, STK_TMP, 0);
-    emit_movi(g, R1, (s64)MAX(g->m->maxtrylock, 1u) * 100);
-    emit_subptr(g, R2, lock_callback(g, off));
-    emit_mov(g, R3, R10);
-    emit_alui(g, BPF_ADD, R3, STK_TMP);
-    emit_movi(g, R4, 0);
-    emit_helper(g, BPF_FUNC_loop);
-    emit_ldx(g, SZ_DW, R1, R10, STK_TMP);
-    emit_jcci(g, BPF_JEQ, R1, 0, gave_up[k]);
+    emit_movi(g, R1, off);
+    emit_callsub(g, lock_wait(g));
+    emit_jcci(g, BPF_JEQ, R0, 0, gave_up[k]);
     label_here(g, got);
   }
   emit_st(g, SZ_DW, base_reg(g), held_off(g, l), 1);

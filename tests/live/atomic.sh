@@ -14,7 +14,7 @@ for cpu in 0 $(($(nproc) - 1)); do
     pids+=($!)
 done
 
-timeout 50 "$STAP" --suppress-handler-errors -DMAXSKIPPED=1000000000 -e '
+timeout 200 "$STAP" --suppress-handler-errors -DMAXSKIPPED=1000000000 -e '
 global a, b                     # two scalars, two statements
 global p = 1000, q              # a transfer: p + q stays
 global m                        # two elements of an array

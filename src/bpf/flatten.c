@@ -222,7 +222,7 @@ static struct ir_block *flat_call(struct flat *f, struct member *m, const struct
   state_of(f, error->id); /* the error's entry is the next number */
   struct ir_ins *save = add(f, b, BIR_SAVE, IR_NO, n);
   save->args = regs;
-  save->imm = state;
+  save->imm = state | (call->fn->recursive ? BIR_NESTED : 0);
   save->imm2 = bytes;
   save->err = call->err;
   pass_arguments(f, b, call, callee, m->reg);
@@ -328,7 +328,7 @@ static void frame_blocks(struct flat *f)
   start->loop = done->loop = failed->loop = IR_NO;
   state_of(f, done->id); /* states 0 and 1: the end of the outermost call */
   state_of(f, failed->id);
-  add(f, start, BIR_BEGIN, IR_NO, 0);
+  add(f, start, BIR_BEGIN, IR_NO, 0)->imm = f->out->recursive ? BIR_NESTED : 0;
   start->to[0] = header->id;
   add(f, next, BIR_NEXT, f->state, 0);
   next->to[0] = header->id;
@@ -350,6 +350,7 @@ static struct ir_fn *flatten(struct gen *g, struct ir_fn *const *fns, u32 n, str
 {
   struct flat fl = {.g = g, .a = g->a, .out = NEW(g->a, struct ir_fn)}, *f = &fl;
   *f->out = (struct ir_fn){.id = entry->id, .name = entry->name, .result = entry->result,
+                           .recursive = entry->recursive,
                            .is_handler = entry->is_handler, .probe = entry->probe};
   for (u32 k = 0; k < n; k++)
     add_member(f, fns[k]);
@@ -375,7 +376,10 @@ static struct ir_fn *flatten(struct gen *g, struct ir_fn *const *fns, u32 n, str
   for (u32 k = 0; k < entry->params.n; k++)
     vec_push(f->a, &f->out->params, e->reg + entry->params.v[k]);
   dispatch(f, f->out->blocks.v[f->header], 0, f->targets.n);
-  vec_push(g->a, &g->flats, ((struct flat_fn){entry, f->record_max}));
+  u32 plain = 0;
+  for (u32 k = 0; k < n; k++)
+    plain += !fns[k]->recursive;
+  vec_push(g->a, &g->flats, ((struct flat_fn){entry, f->record_max, plain}));
   return f->out;
 }
 
@@ -604,11 +608,12 @@ bool is_flat(const struct gen *g, const struct ir_fn *fn)
   return false;
 }
 
-u32 flat_record(const struct gen *g, const struct ir_fn *fn)
+/* A function that isn't recursive is on the stack once at most. */
+u32 flat_stack_bytes(const struct gen *g, const struct ir_fn *fn)
 {
   for (u32 k = g->flats.n; k--;)
     if (g->flats.v[k].fn == fn)
-      return g->flats.v[k].record;
+      return (g->m->maxnesting + 1 + g->flats.v[k].plain) * g->flats.v[k].record + 8;
   return 0;
 }
 
@@ -625,23 +630,13 @@ static s32 top_off(const struct gen *g)
   return (s32)g->f->flat_off;
 }
 
-static u32 stack_bytes(const struct gen *g)
-{
-  return (g->m->maxnesting + 1) * g->f->flat_record + 8;
-}
-
-u32 flat_stack_bytes(const struct gen *g, u32 record)
-{
-  return 8 + (g->m->maxnesting + 1) * record + 8;
-}
-
 /* R1 = the stack's end, or `size` bytes below it.  Jumps to `bad` out of bounds (never). */
 static void stack_at(struct gen *g, u32 below, u32 bad)
 {
   emit_ldx(g, SZ_DW, R1, R9, top_off(g));
   if (below)
     emit_alui(g, BPF_SUB, R1, (s32)below);
-  emit_jcci(g, BPF_JGT, R1, (s32)(stack_bytes(g) - 8), bad);
+  emit_jcci(g, BPF_JGT, R1, (s32)(g->f->flat_bytes - 8), bad);
   if (below) {
     emit_stx(g, SZ_DW, R9, top_off(g), R1);
   }
@@ -650,20 +645,31 @@ static void stack_at(struct gen *g, u32 below, u32 bad)
   emit_alu(g, BPF_ADD, R1, R2);
 }
 
-static void add_nesting(struct gen *g, s32 n)
+/* The word that ends a record, at R1 + off: the state to go on with, and the nesting before. */
+static void end_record(struct gen *g, u32 off, s64 state)
 {
   emit_ldx(g, SZ_W, R2, R9, offsetof(struct rt_frame, nesting));
-  emit_alui(g, BPF_ADD, R2, n);
-  emit_stx(g, SZ_W, R9, offsetof(struct rt_frame, nesting), R2);
+  emit_st(g, SZ_W, R1, (s32)off, (s32)(state & ~BIR_NESTED));
+  emit_stx(g, SZ_W, R1, (s32)off + 4, R2);
+  if (state & BIR_NESTED) {
+    emit_alui(g, BPF_ADD, R2, 1);
+    emit_stx(g, SZ_W, R9, offsetof(struct rt_frame, nesting), R2);
+  }
+}
+
+void check_nesting(struct gen *g, u32 full)
+{
+  emit_ldx(g, SZ_W, R1, R9, offsetof(struct rt_frame, nesting));
+  emit_jcci(g, BPF_JGE, R1, (s32)g->m->maxnesting, full);
 }
 
 static void flat_save(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
 {
   u32 full = label_new(g), ok = label_new(g), off = 0;
-  emit_ldx(g, SZ_W, R1, R9, offsetof(struct rt_frame, nesting));
-  emit_jcci(g, BPF_JGE, R1, (s32)g->m->maxnesting, full);
+  if (i->imm & BIR_NESTED)
+    check_nesting(g, full);
   emit_ldx(g, SZ_DW, R1, R9, top_off(g));
-  emit_jcci(g, BPF_JGT, R1, (s32)(stack_bytes(g) - (u32)i->imm2), full);
+  emit_jcci(g, BPF_JGT, R1, (s32)(g->f->flat_bytes - (u32)i->imm2), full);
   emit_mov(g, R2, R1);
   emit_alui(g, BPF_ADD, R2, (s32)i->imm2);
   emit_stx(g, SZ_DW, R9, top_off(g), R2);
@@ -686,8 +692,7 @@ static void flat_save(struct gen *g, const struct ir_block *b, const struct ir_i
     emit_ldx(g, SZ_DW, R1, R10, STK_TMP);
     off += size;
   }
-  emit_st(g, SZ_DW, R1, (s32)off, (s32)i->imm);
-  add_nesting(g, 1);
+  end_record(g, off, i->imm);
   emit_jmp(g, ok);
   label_here(g, full);
   fail(g, b, i);
@@ -729,15 +734,15 @@ bool sel_flat(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
     emit_st(g, SZ_DW, R9, top_off(g), 8);
     emit_mov(g, R1, R9);
     emit_alui(g, BPF_ADD, R1, (s32)stack_area(g));
-    emit_st(g, SZ_DW, R1, 0, 0);
-    add_nesting(g, 1);
+    end_record(g, 0, i->imm);
     return true;
   case BIR_NEXT: {
     u32 bad = label_new(g);
     emit_movi(g, R0, 0);
     stack_at(g, 8, bad);
-    emit_ldx(g, SZ_DW, R0, R1, 0);
-    add_nesting(g, -1);
+    emit_ldx(g, SZ_W, R0, R1, 0);
+    emit_ldx(g, SZ_W, R2, R1, 4);
+    emit_stx(g, SZ_W, R9, offsetof(struct rt_frame, nesting), R2);
     label_here(g, bad);
     emit_alui(g, BPF_ADD, R0, (s32)i->imm);
     def_done(g, i->dst, R0);

@@ -184,8 +184,8 @@ static void place_fn(struct gen *g, struct genfn *f)
       g->int_top += 8;
   }
   if (is_flat(g, f->fn)) {
-    f->flat_record = flat_record(g, f->fn);
-    f->flat_off = take_area(g, f, flat_stack_bytes(g, f->flat_record));
+    f->flat_bytes = flat_stack_bytes(g, f->fn);
+    f->flat_off = take_area(g, f, 8 + f->flat_bytes);
   }
   find_locks(g, f);
 }

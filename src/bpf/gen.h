@@ -56,15 +56,18 @@ struct live {
 };
 /* Instructions of this backend alone, made by flatten.c (stack: an area of the frame). */
 enum {
-  BIR_BEGIN = IR_NOPS,      /* empties the stack but for state 0 */
-  BIR_SAVE,                 /* pushes the registers args and the state imm; imm2: how many bytes */
+  BIR_BEGIN = IR_NOPS,      /* empties the stack but for state 0; imm: BIR_NESTED or 0 */
+  BIR_SAVE,                 /* pushes the registers args and the state imm (with BIR_NESTED: into a
+                               recursive function); imm2: how many bytes */
   BIR_NEXT,                 /* dst = the state popped + imm */
   BIR_RESTORE,              /* pops the registers args; imm2: bytes */
   BIR_RERAISE,              /* fails with the error there is */
+  BIR_NESTED = 1 << 30,
 };
 struct flat_fn {
   const struct ir_fn *fn;
   u32 record;               /* bytes of its largest stack record */
+  u32 plain;                /* functions in it that don't count as nested */
 };
 
 struct fixup {
@@ -80,7 +83,7 @@ struct genfn {
   u32 *rpo;                 /* block order */
   u32 nrpo;
   u32 key_off, val_off, rec_off; /* scratch areas of the frame, or 0 */
-  u32 flat_off, flat_record; /* flattened functions: stack area, its largest record */
+  u32 flat_off, flat_bytes; /* flattened functions: stack area, bytes of its records */
   s32 stack_used;           /* bytes below R10 in stack mode (positive) */
   u32 ret_off;              /* frame offset of the result (string or integer) */
   bool can_fail;
@@ -195,8 +198,9 @@ u64 *live_before(struct arena *a, const struct live *l, const struct ir_block *b
 void flatten_module(struct gen *g);                         /* flatten.c */
 bool sel_flat(struct gen *g, const struct ir_block *b, const struct ir_ins *i);
 bool is_flat(const struct gen *g, const struct ir_fn *fn);
-u32 flat_record(const struct gen *g, const struct ir_fn *fn);
-u32 flat_stack_bytes(const struct gen *g, u32 record);
+/* Jumps to `full` when no more recursive call is allowed. */
+void check_nesting(struct gen *g, u32 full);
+u32 flat_stack_bytes(const struct gen *g, const struct ir_fn *fn); /* of all records */
 u32 flat_reg_bytes(const struct gen *g, const struct ir_reg *r); /* in a record */
 bool needs_frame(struct gen *g, struct ir_fn *fn);
 void sel_ins(struct gen *g, const struct ir_block *b, const struct ir_ins *i); /* sel.c */

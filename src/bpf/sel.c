@@ -366,6 +366,14 @@ static void sel_call(struct gen *g, const struct ir_block *b, const struct ir_in
   struct ir_fn *fn = i->fn;
   struct gfn *callee = &g->gfn[fn->id];
   struct genfn *cf = callee->gf;
+  if (fn->recursive) {
+    u32 full = label_new(g), ok = label_new(g);
+    check_nesting(g, full);
+    emit_jmp(g, ok);
+    label_here(g, full);
+    fail(g, b, i);
+    label_here(g, ok);
+  }
   for (u32 k = 0; k < i->nargs; k++) {
     const struct place *p = &cf->place[fn->params.v[k]];
     if (p->kind != PL_SLOT)

@@ -25,6 +25,7 @@ __attribute__((noinline)) u64 rt_fill(struct rt_mem *f, u64 pos, u64 word, u64 n
   CHECK_FRAME(f);
   u64 at = (u32)pos, last = pos >> 32;
   AT_MOST(last, POS_MAX);
+  AT_MOST(at, POS_MAX); /* Linux 6.1 learns nothing from a comparison of two variables */
   AT_MOST(at, last);
   if (n > last - at)
     n = last - at;

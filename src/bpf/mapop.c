@@ -653,7 +653,10 @@ static void lock_word(struct gen *g, u32 out)
   emit_mov(g, R1, R2);
 }
 
-/* Callback of the waiting loop: one attempt per call. */
+/* Attempts to take a lock per MAXTRYLOCK: about the 10 microseconds that SystemTap waits between two. */
+enum { SPINS = 1000, SPINS_MAX = 1 << 23 /* bpf_loop's */ };
+
+/* Callback of the waiting loop: one attempt per call, which writes only when the lock looks free. */
 static u32 lock_attempt(struct gen *g)
 {
   struct callback c = callback_begin(g, "lock_attempt", 2);
@@ -661,7 +664,8 @@ static u32 lock_attempt(struct gen *g)
   emit_mov(g, R6, R2);
   emit_ldx(g, SZ_DW, R1, R6, 0);
   lock_word(g, out);
-  emit_movi(g, R0, 0);
+  emit_ldx(g, SZ_DW, R0, R1, 0);
+  emit_jcci(g, BPF_JNE, R0, 0, out);
   emit_movi(g, R3, 1);
   emit_atomic(g, BPF_CMPXCHG, R1, 0, R3);
   emit_jcci(g, BPF_JNE, R0, 0, out);
@@ -685,7 +689,7 @@ static u32 lock_wait(struct gen *g)
   g->s->global = true;
   emit_stx(g, SZ_DW, R10, WAIT_OFF, R1);
   emit_st(g, SZ_DW, R10, WAIT_GOT, 0);
-  emit_movi(g, R1, (s64)MAX(g->m->maxtrylock, 1u) * 100);
+  emit_movi(g, R1, (s64)MIN((u64)MAX(g->m->maxtrylock, 1u) * SPINS, (u64)SPINS_MAX));
   emit_subptr(g, R2, attempt);
   emit_mov(g, R3, R10);
   emit_alui(g, BPF_ADD, R3, WAIT_OFF);

@@ -197,7 +197,9 @@ static void emit_term(struct gen *g, const struct ir_block *b, u32 next)
     break;
   }
   case T_RET:
-    if (b->has_val && g->f->fn->result == IR_INT) {
+    if (b->has_val && !g->f->framed) {
+      load_int(g, &b->val, R0);
+    } else if (b->has_val && g->f->fn->result == IR_INT) {
       u8 r = use_int(g, &b->val, R1);
       emit_stx(g, SZ_DW, R9, (s32)g->f->ret_off, r);
     } else if (b->has_val && g->f->fn->result == IR_STR) {
@@ -355,6 +357,16 @@ static void gen_function(struct gen *g, u32 id)
   f->region[0]->sub = g->unit->subs.v[g->gfn[id].sub];
   declare_loops(g, f);
   region_begin(g, f, f->region[0]);
+  if (!f->framed) { /* a condition: result in R0, an error is "no" */
+    emit_blocks(g, f->region[0]);
+    label_here(g, edge_label(g, TO_RET(f)));
+    emit_exit(g);
+    label_here(g, edge_label(g, TO_ERR(f)));
+    emit_movi(g, R0, 0);
+    emit_exit(g);
+    sub_end(g);
+    return;
+  }
   u32 found = label_new(g);
   emit_stx(g, SZ_W, R10, STK_TMP, R1);
   emit_mov(g, R2, R10);

@@ -218,7 +218,7 @@ static struct genfn **place_all(struct gen *g)
   for (u32 i = 0; i < m->probes.n; i++)
     if (m->probes.v[i]->cond) {
       struct genfn *f = g->gfn[m->probes.v[i]->cond->id].gf;
-      f->framed = true;
+      f->framed = needs_frame(g, f->fn);
       place_fn(g, f);
       find_exits(g, f);
     }
@@ -228,7 +228,9 @@ static struct genfn **place_all(struct gen *g)
     g->str_top = strs;
     struct genfn *f = handler[i] = genfn_new(g, m->probes.v[i]->handler);
     f->probe = m->probes.v[i];
-    f->framed = f->probe->cond || f->probe->inst->kind == PROG_SESSION || needs_frame(g, f->fn);
+    const struct ir_fn *cond = f->probe->cond;
+    f->framed = (cond && g->gfn[cond->id].gf->framed) || f->probe->inst->kind == PROG_SESSION ||
+                needs_frame(g, f->fn);
     place_fn(g, f);
     if (!f->framed && f->stack_used + CTL_BYTES > STACK_MODE_MAX) {
       *f = (struct genfn){0};

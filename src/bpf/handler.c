@@ -213,19 +213,30 @@ static void check_phase(struct gen *g, u32 out)
   emit_jcci(g, BPF_JNE, R2, RT_RUNNING, out);
 }
 
-/* Calls the condition's function; leaves when it yields 0. */
+static bool cond_framed(const struct gen *g, const struct ir_probe *p)
+{
+  return p->cond && g->gfn[p->cond->id].gf->framed;
+}
+
+/* Calls the condition's function; leaves when it yields 0.  One that needs no frame yields it in R0,
+ * and is asked before the handler claims its own.  */
 static void check_condition(struct gen *g, struct ir_probe *p, u32 out)
 {
-  u32 id = p->cond->id;
-  if (g->gfn[id].sub == IR_NO) {
-    struct bpf_sub *s = sub_begin(g, "cond", &g->gfn[id].sub);
-    s->global = true;
-    s->nargs = 1;
+  struct gfn *c = &g->gfn[p->cond->id];
+  if (c->sub == IR_NO) {
+    struct bpf_sub *s = sub_begin(g, "cond", &c->sub);
+    s->global = c->gf->framed;
+    s->nargs = c->gf->framed;
+  }
+  if (!c->gf->framed) {
+    emit_callsub(g, c->sub);
+    emit_jcci(g, BPF_JEQ, R0, 0, out);
+    return;
   }
   emit_ldx(g, SZ_W, R1, R9, offsetof(struct rt_frame, slot));
-  emit_callsub(g, g->gfn[id].sub);
+  emit_callsub(g, c->sub);
   emit_jcci(g, BPF_JNE, R0, 0, out);
-  emit_ldx(g, SZ_DW, R1, R9, (s32)g->gfn[id].gf->ret_off);
+  emit_ldx(g, SZ_DW, R1, R9, (s32)c->gf->ret_off);
   emit_jcci(g, BPF_JEQ, R1, 0, out);
 }
 
@@ -242,13 +253,15 @@ static void gen_handler(struct gen *g, struct genfn *f, struct bpf_sub *sub)
     check_phase(g, out);
   if (is_syscall(p->inst) && sub == g->unit->subs.v[0])
     check_syscall(g, p->inst->kind, p->inst->number, out);
+  if (p->cond && !cond_framed(g, p))
+    check_condition(g, p, out);
   if (f->framed) {
     claim_frame(g, out);
     frame_init(g, p);
   }
   for (u32 i = 0; i < f->locks.n; i++)
     emit_st(g, SZ_DW, f->framed ? R9 : R10, f->locks.v[i].off, 0);
-  if (p->cond)
+  if (cond_framed(g, p))
     check_condition(g, p, finish);
   emit_blocks(g, f->region[0]);
   label_here(g, edge_label(g, TO_RET(f)));

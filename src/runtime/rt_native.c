@@ -9,6 +9,7 @@ u32 rt_M, rt_F, rt_R;
 const u8 *rt_rodata;
 
 #include "runtime/rt_str.bpf.c"
+#include "runtime/rt_tab.bpf.c"
 #include "runtime/rt_fmt.bpf.c"
 #include "runtime/rt_stat.bpf.c"
 #include "runtime/rt_time.bpf.c"

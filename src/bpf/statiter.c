@@ -502,6 +502,24 @@ static bool sorts_strings(const struct ir_iter *it)
                       : it->map->type == TY_STRING;
 }
 
+/* Eight bytes of a string value, which isn't padded: zero from the NUL on.  Uses R1 and R2. */
+static void clear_behind_nul(struct gen *g, u8 reg)
+{
+  emit_movi(g, R1, -0x0101010101010101);
+  emit_alu(g, BPF_ADD, R1, reg);
+  emit_mov(g, R2, reg);
+  emit_alui(g, BPF_XOR, R2, -1);
+  emit_alu(g, BPF_AND, R1, R2);
+  emit_movi(g, R2, (s64)0x8080808080808080);
+  emit_alu(g, BPF_AND, R1, R2); /* the lowest bit set is the first NUL's highest */
+  emit_mov(g, R2, R1);
+  emit(g, BPF_ALU64 | BPF_NEG, R2, 0, 0, 0);
+  emit_alu(g, BPF_AND, R1, R2);
+  emit_alui(g, BPF_RSH, R1, 7);
+  emit_alui(g, BPF_ADD, R1, -1);
+  emit_alu(g, BPF_AND, reg, R1);
+}
+
 /* R4 = the first 8 bytes of the element's string, so that they compare as a number. */
 static void string_sort_key(struct gen *g, const struct ir_iter *it)
 {
@@ -510,6 +528,8 @@ static void string_sort_key(struct gen *g, const struct ir_iter *it)
     emit_ldx(g, SZ_DW, R4, R6, (s32)column_off(g, it->map, it->sort_col - 1));
   else
     emit_ldx(g, SZ_DW, R4, R7, (s32)gm->val_off);
+  if (!it->sort_col)
+    clear_behind_nul(g, R4);
   emit_be64(g, R4);
   if (it->sort_dir < 0)
     emit_alui(g, BPF_XOR, R4, -1);

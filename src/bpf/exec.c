@@ -151,11 +151,13 @@ static int attach(struct executor *x, struct diag *d)
   struct exec *e = priv(x);
   for (u32 i = 0; i < e->img->units.n; i++) {
     const struct bpf_unit *u = e->img->units.v[i];
-    const struct probe_inst *pi = u->probes.v[0]->inst;
-    if (pi->kind == PROG_RAW_TP && attach_raw(e, pi->attach, u->fd, pi->pp, d))
-      return -1;
-    if (pi->kind == PROG_PERF && bpf_attach_perf(e->a, &e->links, pi, u->fd, d))
-      return -1;
+    for (u32 k = 0; k < u->probes.n; k++) {
+      const struct probe_inst *pi = u->probes.v[k]->inst;
+      if (pi->kind == PROG_RAW_TP && attach_raw(e, pi->attach, u->fd, pi->pp, d))
+        return -1;
+      if (pi->kind == PROG_PERF && bpf_attach_perf(e->a, &e->links, pi, u->fd, d))
+        return -1;
+    }
   }
   return attach_syscalls(e, false, d) || attach_syscalls(e, true, d) ? -1 : 0;
 }

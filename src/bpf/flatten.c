@@ -589,6 +589,8 @@ void flatten_module(struct gen *g)
   for (u32 i = 0; i < m->fns.n; i++)
     gr.fn[gr.n++] = m->fns.v[i];
   for (u32 i = 0; i < m->probes.n; i++) {
+    if (m->probes.v[i]->same)
+      continue;
     gr.fn[gr.n++] = m->probes.v[i]->handler;
     if (m->probes.v[i]->cond)
       gr.fn[gr.n++] = m->probes.v[i]->cond;

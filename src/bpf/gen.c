@@ -190,6 +190,12 @@ static void place_fn(struct gen *g, struct genfn *f)
   find_locks(g, f);
 }
 
+/* Has the probe a condition that no earlier one shares? */
+static bool own_cond(const struct ir_probe *p)
+{
+  return p->cond && !p->same;
+}
+
 /* Gives every function and handler its part of the frame: functions each their own, handlers
  * all the same, since one frame serves one handler. */
 static struct genfn **place_all(struct gen *g)
@@ -201,7 +207,7 @@ static struct genfn **place_all(struct gen *g)
     fn_ints += count_ints(m->fns.v[i]) + 2;
   for (u32 i = 0; i < m->probes.n; i++) {
     handler_ints = MAX(handler_ints, count_ints(m->probes.v[i]->handler) + 18);
-    if (m->probes.v[i]->cond)
+    if (own_cond(m->probes.v[i]))
       fn_ints += count_ints(m->probes.v[i]->cond) + 2;
   }
   g->int_top = RT_OFF_VARS(g->M);
@@ -216,7 +222,7 @@ static struct genfn **place_all(struct gen *g)
     find_exits(g, f);
   }
   for (u32 i = 0; i < m->probes.n; i++)
-    if (m->probes.v[i]->cond) {
+    if (own_cond(m->probes.v[i])) {
       struct genfn *f = g->gfn[m->probes.v[i]->cond->id].gf;
       f->framed = needs_frame(g, f->fn);
       place_fn(g, f);
@@ -224,6 +230,10 @@ static struct genfn **place_all(struct gen *g)
     }
   u32 ints = g->int_top, strs = g->str_top, max = strs;
   for (u32 i = 0; i < m->probes.n; i++) {
+    if (m->probes.v[i]->same) {
+      handler[i] = handler[m->probes.v[i]->same->id];
+      continue;
+    }
     g->int_top = ints;
     g->str_top = strs;
     struct genfn *f = handler[i] = genfn_new(g, m->probes.v[i]->handler);
@@ -276,7 +286,7 @@ struct bpf_image *bpf_gen(struct arena *a, struct ir_module *m, const struct run
   /* Conditions are functions behind the script's. */
   g->nfns = m->fns.n;
   for (u32 i = 0; i < m->probes.n; i++)
-    if (m->probes.v[i]->cond)
+    if (own_cond(m->probes.v[i]))
       m->probes.v[i]->cond->id = g->nfns++;
   g->gfn = NEW_ARRAY(a, struct gfn, g->nfns + 1);
   flatten_module(g);
@@ -284,7 +294,7 @@ struct bpf_image *bpf_gen(struct arena *a, struct ir_module *m, const struct run
     if (m->fns.v[i]->blocks.n)
       g->gfn[m->fns.v[i]->id].gf = genfn_new(g, m->fns.v[i]);
   for (u32 i = 0; i < m->probes.n; i++)
-    if (m->probes.v[i]->cond)
+    if (own_cond(m->probes.v[i]))
       g->gfn[m->probes.v[i]->cond->id].gf = genfn_new(g, m->probes.v[i]->cond);
   find_failing(g);
   struct genfn **handler = place_all(g);

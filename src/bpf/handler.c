@@ -218,8 +218,8 @@ static bool cond_framed(const struct gen *g, const struct ir_probe *p)
   return p->cond && g->gfn[p->cond->id].gf->framed;
 }
 
-/* Calls the condition's function; leaves when it yields 0.  One that needs no frame yields it in R0,
- * and is asked before the handler claims its own.  */
+/* Calls the condition's function; leaves when it yields 0.  One that needs no frame yields it in
+ * R0, and is asked before the handler claims its own.  */
 static void check_condition(struct gen *g, struct ir_probe *p, u32 out)
 {
   struct gfn *c = &g->gfn[p->cond->id];
@@ -240,7 +240,8 @@ static void check_condition(struct gen *g, struct ir_probe *p, u32 out)
   emit_jcci(g, BPF_JEQ, R1, 0, out);
 }
 
-/* A handler as subprogram `sub` of the current unit: takes the context in R1. */
+/* A handler as subprogram `sub` of the current unit: takes the context in R1.  f->probe is the
+ * first of the probes that share it. */
 static void gen_handler(struct gen *g, struct genfn *f, struct bpf_sub *sub)
 {
   struct ir_probe *p = f->probe;
@@ -252,7 +253,7 @@ static void gen_handler(struct gen *g, struct genfn *f, struct bpf_sub *sub)
   if (p->inst->kind != PROG_SESSION)
     check_phase(g, out);
   if (is_syscall(p->inst) && sub == g->unit->subs.v[0])
-    check_syscall(g, p->inst->kind, p->inst->number, out);
+    check_syscall(g, p->inst->kind, g->unit->probes.v[0]->inst->number, out);
   if (p->cond && !cond_framed(g, p))
     check_condition(g, p, out);
   if (f->framed) {
@@ -301,6 +302,7 @@ static struct bpf_unit *unit_new(struct gen *g, const char *name, enum bpf_prog_
 enum { GROUP_MAX = 32, GROUP_SUBS = 150, GROUP_INS = 10000 };
 
 struct group {
+  u32 handlers;
   u32 subs, ins; /* subprograms, about; instructions of the IR */
   bool *has;     /* per global: its callbacks are there */
 };
@@ -314,6 +316,7 @@ static void group_global(struct group *gr, u32 id)
 
 static void group_add(struct group *gr, const struct ir_fn *fn)
 {
+  gr->handlers++;
   gr->subs += 1 + fn->loops.n;
   for (u32 k = 0; k < fn->blocks.n; k++)
     for (u32 i = 0; i < fn->blocks.v[k]->ins.n; i++) {
@@ -332,28 +335,57 @@ static bool same_call(const struct probe_inst *a, const struct probe_inst *b)
   return a->kind == b->kind && a->number == b->number;
 }
 
-/* The probes that share the program of probe `first`: all of the same call, and others of the same
- * tracepoint while there is room.  With -t each call has its own, as the kernel times programs.  */
+static struct ir_probe *first_same(struct ir_probe *p)
+{
+  return p->same ? p->same : p;
+}
+
+static void take_probe(struct gen *g, struct bpf_unit *u, struct ir_probe *p, bool *done,
+                       struct group *gr)
+{
+  bool known = false;
+  for (u32 k = 0; k < u->probes.n; k++)
+    known |= first_same(u->probes.v[k]) == first_same(p);
+  done[p->id] = true;
+  vec_push(g->a, &u->probes, p);
+  if (!known)
+    group_add(gr, p->handler);
+}
+
+/* A program can be attached to a tracepoint only once. */
+static bool can_share(const struct gen *g, const struct bpf_unit *u, const struct ir_probe *p)
+{
+  if (g->opt->timing)
+    return false;
+  for (u32 k = 0; p->inst->kind == PROG_RAW_TP && k < u->probes.n; k++)
+    if (!strcmp(u->probes.v[k]->inst->attach, p->inst->attach))
+      return false;
+  return true;
+}
+
+/* The probes that share the program of probe `first`: those that do the same; of a system call's,
+ * all of the same call and others of the same tracepoint while there is room.  With -t each has its
+ * own (each call's probes together), as the kernel times programs.  */
 static void collect_unit(struct gen *g, struct bpf_unit *u, u32 first, bool *done)
 {
   struct ir_module *m = g->m;
-  const struct probe_inst *pi = m->probes.v[first]->inst;
+  struct ir_probe *p = m->probes.v[first];
+  bool calls = is_syscall(p->inst);
   struct group gr = {.has = NEW_ARRAY(g->a, bool, g->nglobals + 1)};
   for (u32 i = first; i < m->probes.n; i++) {
-    const struct probe_inst *head = m->probes.v[i]->inst;
-    if (done[i] || (i != first && (!is_syscall(pi) || head->kind != pi->kind)))
+    struct ir_probe *head = m->probes.v[i];
+    bool same = first_same(head) == first_same(p);
+    if (done[i] || (i != first &&
+                    !(calls ? head->inst->kind == p->inst->kind : same && can_share(g, u, head))))
       continue;
-    if (i != first && !same_call(pi, head) &&
-        (g->opt->timing || u->probes.n >= GROUP_MAX || gr.subs >= GROUP_SUBS ||
+    if (i != first && calls && !same_call(p->inst, head->inst) &&
+        (g->opt->timing || gr.handlers >= GROUP_MAX || gr.subs >= GROUP_SUBS ||
          gr.ins >= GROUP_INS))
       continue;
-    for (u32 k = i; k < m->probes.n; k++) {
-      if (k != i && (done[k] || !is_syscall(pi) || !same_call(head, m->probes.v[k]->inst)))
-        continue;
-      done[k] = true;
-      vec_push(g->a, &u->probes, m->probes.v[k]);
-      group_add(&gr, m->probes.v[k]->handler);
-    }
+    take_probe(g, u, head, done, &gr);
+    for (u32 k = i + 1; calls && k < m->probes.n; k++)
+      if (!done[k] && same_call(head->inst, m->probes.v[k]->inst))
+        take_probe(g, u, m->probes.v[k], done, &gr);
   }
 }
 
@@ -364,10 +396,34 @@ static int by_number(const void *pa, const void *pb)
   return x != y ? (x < y ? -1 : 1) : (a->id < b->id ? -1 : 1);
 }
 
-/* Jumps to the handlers of the call in R7, among the unit's probes lo to hi - 1. */
-static void dispatch(struct gen *g, u32 lo, u32 hi, u32 out)
+/* A unit of system calls' handlers.  Calls with the same handlers share the code that calls these,
+ * so that the verifier goes through them once.  */
+struct calls {
+  struct ir_probe *const *p; /* the unit's probes by number */
+  u32 *sub;                  /* their handlers' subprograms in the unit */
+  struct {
+    u32 lo, n, label;
+  } * lists; /* of probes, each with other handlers */
+  u32 nlists, out;
+};
+
+/* The label of the code that runs the handlers of probes lo to hi - 1. */
+static u32 list_label(struct gen *g, struct calls *c, u32 lo, u32 hi)
 {
-  struct ir_probe *const *p = g->unit->probes.v;
+  for (u32 k = 0; k < c->nlists; k++)
+    if (c->lists[k].n == hi - lo &&
+        !memcmp(c->sub + c->lists[k].lo, c->sub + lo, (hi - lo) * sizeof(*c->sub)))
+      return c->lists[k].label;
+  u32 k = c->nlists++;
+  c->lists[k].lo = lo;
+  c->lists[k].n = hi - lo;
+  return c->lists[k].label = label_new(g);
+}
+
+/* Jumps to the handlers of the call in R7, among the unit's probes lo to hi - 1. */
+static void dispatch(struct gen *g, struct calls *c, u32 lo, u32 hi)
+{
+  struct ir_probe *const *p = c->p;
   u32 mid = lo + (hi - lo) / 2; /* then: where another number starts, or hi */
   while (mid > lo && same_call(p[mid - 1]->inst, p[mid]->inst))
     mid--;
@@ -377,37 +433,66 @@ static void dispatch(struct gen *g, u32 lo, u32 hi, u32 out)
   if (mid < hi) {
     u32 high = label_new(g);
     emit_jcci(g, BPF_JGE, R7, (s32)p[mid]->inst->number, high);
-    dispatch(g, lo, mid, out);
+    dispatch(g, c, lo, mid);
     label_here(g, high);
-    dispatch(g, mid, hi, out);
+    dispatch(g, c, mid, hi);
     return;
   }
-  emit_jcci(g, BPF_JNE, R7, (s32)p[lo]->inst->number, out);
-  for (u32 k = lo; k < hi; k++) {
-    emit_mov(g, R1, R6);
-    emit_callsub(g, 1 + k);
+  emit_jcci(g, BPF_JNE, R7, (s32)p[lo]->inst->number, c->out);
+  emit_jmp(g, list_label(g, c, lo, hi));
+}
+
+static void run_lists(struct gen *g, const struct calls *c)
+{
+  for (u32 k = 0; k < c->nlists; k++) {
+    label_here(g, c->lists[k].label);
+    for (u32 i = 0; i < c->lists[k].n; i++) {
+      emit_mov(g, R1, R6);
+      emit_callsub(g, c->sub[c->lists[k].lo + i]);
+    }
+    emit_jmp(g, c->out);
   }
-  emit_jmp(g, out);
+}
+
+/* Declares the handlers' subprograms. */
+static void declare_handlers(struct gen *g, struct calls *c, u32 n)
+{
+  for (u32 i = 0; i < n; i++) {
+    u32 k = 0;
+    while (first_same(c->p[k]) != first_same(c->p[i]))
+      k++;
+    if (k < i)
+      c->sub[i] = c->sub[k];
+    else
+      sub_begin(g, arena_printf(g->a, "handler_%u", i), &c->sub[i]);
+  }
 }
 
 static void gen_group(struct gen *g, struct genfn **handler, struct bpf_sub *main_sub)
 {
   struct bpf_unit *u = g->unit;
-  u32 out = label_new(g);
-  qsort(u->probes.v, u->probes.n, sizeof(*u->probes.v), by_number);
-  for (u32 i = 0; i < u->probes.n; i++)
-    sub_begin(g, arena_printf(g->a, "handler_%u", i), NULL);
+  u32 n = u->probes.n;
+  qsort(u->probes.v, n, sizeof(*u->probes.v), by_number);
+  struct calls c = {.p = u->probes.v, .sub = NEW_ARRAY(g->a, u32, n)};
+  c.lists = arena_alloc(g->a, n * sizeof(*c.lists));
+  declare_handlers(g, &c, n);
   g->s = main_sub;
-  check_phase(g, out);
+  c.out = label_new(g);
+  check_phase(g, c.out);
   emit_mov(g, R6, R1);
-  check_syscall(g, u->probes.v[0]->inst->kind, IR_NO, out);
-  dispatch(g, 0, u->probes.n, out);
-  label_here(g, out);
+  check_syscall(g, u->probes.v[0]->inst->kind, IR_NO, c.out);
+  dispatch(g, &c, 0, n);
+  run_lists(g, &c);
+  label_here(g, c.out);
   emit_movi(g, R0, 0);
   emit_exit(g);
   sub_end(g);
-  for (u32 i = 0; i < u->probes.n; i++)
-    gen_handler(g, handler[u->probes.v[i]->id], u->subs.v[1 + i]);
+  u32 made = 0;
+  for (u32 i = 0; i < n; i++)
+    if (c.sub[i] > made) {
+      made = c.sub[i];
+      gen_handler(g, handler[u->probes.v[i]->id], u->subs.v[made]);
+    }
 }
 
 /* The program that runs probe `first`, and others with it. */
@@ -426,7 +511,7 @@ void gen_unit(struct gen *g, struct genfn **handler, u32 first, bool *done)
   }
   collect_unit(g, u, first, done);
   struct bpf_sub *main_sub = sub_begin(g, "stap_main", NULL);
-  if (u->probes.n == 1)
+  if (!is_syscall(pi) || u->probes.n == 1)
     gen_handler(g, handler[u->probes.v[0]->id], main_sub);
   else
     gen_group(g, handler, main_sub);

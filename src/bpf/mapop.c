@@ -6,7 +6,8 @@
 
 #include "runtime/format.h"
 
-enum { COPY_WORDS_MAX = 64 }; /* longer strings are copied by a call */
+enum { COPY_WORDS_MAX = 64 };   /* longer strings are copied by a call */
+enum { LITERAL_KEY_MAX = 128 }; /* bytes of a column that a literal is stored in word by word */
 
 u8 base_reg(const struct gen *g)
 {
@@ -148,7 +149,8 @@ void key_column(struct gen *g, const struct ir_val *a, bool string, s32 off, u32
       emit_st(g, SZ_DW, base, off, (s32)a->num);
     else
       emit_stx(g, SZ_DW, base, off, use_int(g, a, R0));
-  } else if (str_small(g, a) && str_bound(g, a) <= size) {
+  } else if (a->kind == V_STR ? a->len < SMALL_STR || size <= LITERAL_KEY_MAX
+                              : str_small(g, a) && str_bound(g, a) <= size) {
     put_small(g, base, off, size, a);
   } else {
     emit_mov(g, R1, R9);

@@ -102,12 +102,11 @@ bool str_small(struct gen *g, const struct ir_val *v)
 void put_small(struct gen *g, u8 base, s32 off, u32 size, const struct ir_val *v)
 {
   if (v->kind == V_STR) {
-    char buf[SMALL_STR + 8] = {0};
-    memcpy(buf, v->str, MIN(v->len, size - 1));
+    u32 len = MIN(v->len, size - 1);
     for (u32 i = 0; i < size; i += 8) {
-      s64 word = 0; /* a key's column may be wider than a small string */
-      if (i < SMALL_STR)
-        memcpy(&word, buf + i, 8);
+      s64 word = 0;
+      if (i < len)
+        memcpy(&word, v->str + i, MIN(len - i, 8u));
       if (word == (s32)word) {
         emit_st(g, SZ_DW, base, off + (s32)i, (s32)word);
       } else {

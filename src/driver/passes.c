@@ -241,6 +241,7 @@ static const struct ir_pass {
     {"simplify", ir_pass_simplify, true},
     {"strlen", ir_pass_strlen, false},
     {"locks", ir_pass_locks, false},
+    {"merge", ir_pass_merge, true},
 };
 
 static bool known_dump(const char *name)
@@ -314,7 +315,7 @@ static void report_translate(struct compile *c, struct strbuf *b)
 {
   u32 n = 0;
   for (u32 i = 0; i < c->module->probes.n; i++)
-    n += c->module->probes.v[i]->handler->blocks.n;
+    n += c->module->probes.v[i]->same ? 0 : c->module->probes.v[i]->handler->blocks.n;
   for (u32 i = 0; i < c->module->fns.n; i++)
     n += c->module->fns.v[i]->blocks.n;
   sb_printf(b, "translated to IR of %u block%s", n, n == 1 ? "" : "s");
@@ -517,7 +518,7 @@ int passes_run(struct arena *a, struct options *o)
   if (o->dump && !known_dump(o->dump)) {
     fprintf(stderr,
             "ERROR: --dump=%s: no such pass; there are build, inline, budget, "
-            "simplify, strlen, locks, ir and bpf.\n",
+            "simplify, strlen, locks, merge, ir and bpf.\n",
             o->dump);
     return 1;
   }

@@ -469,6 +469,7 @@ struct ir_module *ir_build(struct arena *a, struct program *p, struct diag *diag
   struct ir_module *m = b.m = NEW(a, struct ir_module);
   u32 errors = diag->nerrors;
   b.groups = wants_groups(p);
+  strmap_init(&b.regexes, a);
   m->a = a;
   m->prog = p;
   vec_push(a, &m->errors, (struct ir_error){0});

@@ -22,6 +22,7 @@ struct build {
   struct ir_module *m;
   VEC(struct sym_func *) queue; /* functions called, by ir_fn id */
   bool groups;                  /* the script asks for the groups of its matches */
+  struct strmap regexes;        /* compiled ones by pattern */
   /* the function being built */
   struct ir_fn *fn;
   struct ir_block *cur;

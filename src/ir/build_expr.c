@@ -303,8 +303,13 @@ static const struct regex *regex_of(struct build *b, const struct expr *pattern)
 {
   const char *why = NULL;
   u32 at = 0;
-  struct regex *r = regex_compile(b->a, pattern->str, pattern->len, b->groups, &why, &at);
-  if (!r)
+  struct regex *r = strmap_get(&b->regexes, pattern->str);
+  if (r)
+    return r;
+  r = regex_compile(b->a, pattern->str, pattern->len, b->groups, &why, &at);
+  if (r)
+    strmap_put(&b->regexes, pattern->str, r);
+  else
     diag_at(b->diag, DIAG_SEMANTIC_ERROR, &pattern->loc, "string", pattern->str,
             "regex compilation error (at position %u): %s", at, why);
   return r;

@@ -650,6 +650,11 @@ static bool check_probe(struct check *c, const struct ir_probe *p)
   if (!p->handler || p->handler->result != IR_VOID || p->handler->params.n ||
       !p->handler->is_handler)
     return fail(c, "probe %u has no handler", p->id);
+  const struct ir_probe *s = p->same;
+  if (s && (s->id >= p->id || s->same || s->handler != p->handler || s->cond != p->cond))
+    return fail(c, "probe %u has not the handler of the one it is the same as", p->id);
+  if (s)
+    return true;
   if (!check_fn(c, p->handler))
     return false;
   if (!p->cond)

@@ -185,6 +185,8 @@ struct ir_probe {
   struct ir_fn *handler;
   struct ir_fn *cond;      /* "if (…)" condition: returns an integer; or NULL */
   struct ir_lockset *cond_globals; /* what the condition reads */
+  struct ir_probe *same;   /* an earlier probe, itself the same as none, whose handler and condition
+                              these are; or NULL (ir_pass_merge) */
 };
 
 struct ir_module {
@@ -211,6 +213,7 @@ void ir_pass_budget(struct ir_module *m);   /* drops BUDGETs that can't fail */
 void ir_pass_simplify(struct ir_module *m); /* constants, copies, dead code, dead blocks */
 void ir_pass_strlen(struct ir_module *m);   /* bounds of strings */
 void ir_pass_locks(struct ir_module *m);    /* inserts LOCK / UNLOCK where needed */
+void ir_pass_merge(struct ir_module *m);    /* one handler for probes that do the same */
 /* How many statements one run of the probe's handler may take. */
 u32 ir_max_statements(const struct ir_module *m, const struct probe_inst *pi);
 /* Checks every invariant above; false and a message (to `why`) at the first that fails. */

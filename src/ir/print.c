@@ -1,6 +1,7 @@
 /* The IR as text, for --dump and tests: one line per instruction, registers as %N, variables with
  * their names, the block that an error leads to behind the block's label.  Once they are known,
  * strings have their bounds, as in string(16): bytes with the NUL.  */
+#include "elaborate/program.h"
 #include "ir/ir.h"
 
 static void put_str(struct strbuf *b, const char *s, u32 n)
@@ -253,6 +254,10 @@ void ir_print(struct strbuf *b, const struct ir_module *m)
     put_global(b, m->globals.v[i]);
   for (u32 i = 0; i < m->probes.n; i++) {
     const struct ir_probe *p = m->probes.v[i];
+    if (p->same) {
+      sb_printf(b, "probe %s as %s\n", p->inst->pp, p->same->inst->pp);
+      continue;
+    }
     if (p->cond) {
       sb_puts(b, "condition ");
       ir_print_fn(b, p->cond);

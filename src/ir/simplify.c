@@ -7,6 +7,7 @@
  * results that nothing reads
  *
  * Errors stay: what may fail is dropped only when it is known not to.  */
+#include "elaborate/program.h"
 #include "ir/simplify.h"
 
 #include <stdlib.h>
@@ -186,6 +187,28 @@ bool simplify_blocks(struct ir_module *m, struct ir_fn *f)
   return changed | flow_prune(m->a, f);
 }
 
+/* ---- names of probes --------------------------------------------------------------------- */
+
+/* In a probe's own code pp() and pn() are constants. */
+static void know_names(const struct ir_module *m, struct ir_fn *f)
+{
+  for (u32 n = 0; f->probe && n < f->blocks.n; n++)
+    for (u32 k = 0; k < f->blocks.v[n]->ins.n; k++) {
+      struct ir_ins *i = &f->blocks.v[n]->ins.v[k];
+      if (i->op != IR_FN || (i->builtin->fn != FN_PP && i->builtin->fn != FN_PN))
+        continue;
+      bool point = i->builtin->fn == FN_PP || !f->probe->name;
+      const char *name = point ? f->probe->pp : f->probe->name;
+      if (strlen(name) >= m->maxstringlen)
+        continue;
+      i->op = IR_MOV;
+      i->builtin = NULL;
+      i->nargs = 1;
+      i->args = NEW(m->a, struct ir_val);
+      *i->args = (struct ir_val){.kind = V_STR, .str = name, .len = (u32)strlen(name)};
+    }
+}
+
 /* ---- the pass
  * ------------------------------------------------------------------------------------------- */
 
@@ -195,6 +218,7 @@ void ir_pass_simplify(struct ir_module *m)
   for (u32 k = 0; k < fns.n; k++) {
     struct ir_fn *f = fns.v[k];
     bool changed = true;
+    know_names(m, f);
     for (u32 round = 0; changed && round < ROUNDS_MAX; round++) {
       changed = simplify_blocks(m, f);
       changed |= simplify_values(m, f);

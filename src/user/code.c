@@ -290,8 +290,8 @@ void code_build(struct user *u)
   u->conds = NEW_ARRAY(u->a, struct code *, top);
   for (u32 i = 0; i < m->probes.n; i++) {
     const struct ir_probe *p = m->probes.v[i];
-    u->handlers[p->id] = p->handler ? build_fn(u, p->handler) : NULL;
-    u->conds[p->id] = p->cond ? build_fn(u, p->cond) : NULL;
+    u->handlers[p->id] = p->same ? u->handlers[p->same->id] : build_fn(u, p->handler);
+    u->conds[p->id] = p->same ? u->conds[p->same->id] : p->cond ? build_fn(u, p->cond) : NULL;
   }
   u->errno_tab = string_table(u, rt_errno_names, RT_ERRNO_MAX, "");
 }

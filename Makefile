@@ -4,7 +4,7 @@
 # make vm-check run the tests on a 6.1 kernel in QEMU; make vm-shell: a prompt there
 # make bench    what stap costs, against bpftrace and hand-written C
 # make fuzz-front, fuzz-index, fuzz-record …: fuzz on; TIME=20: for that many seconds
-# make fuzz-scripts: random scripts in each runtime, compared; TIME=60: for that many seconds
+# make fuzz    random scripts in each runtime, compared; TIME=60: for that many seconds
 # make install  [DESTDIR=…] [PREFIX=/usr/local]
 # make format   lay the sources out; make tidy: static analysis
 # make SAN=1    into build-san, with AddressSanitizer and UndefinedBehaviorSanitizer
@@ -82,8 +82,8 @@ $(FUZZERS:%=fuzz-%): fuzz-%: deps-fuzz
 	@tests/fuzz/fuzz $* $(TIME)
 
 # Random scripts, run in each runtime and compared.
-fuzz-scripts: all
-	@tests/fuzz/scripts -t $(or $(TIME),1000000000)
+fuzz: all
+	@tests/fuzz/differ --keep-going --seconds $(or $(TIME),1000000000)
 
 # Compile one folder alone: make dir-lang
 dir-%:
@@ -135,4 +135,4 @@ clean:
 	rm -rf build build-san build-fuzz tapset/index
 
 -include $(OBJ:.o=.d) $(UNIT:=.d)
-.PHONY: all unit fuzzers fuzz-scripts demo check vm-check vm-shell bench install format tidy clean
+.PHONY: all unit fuzzers fuzz demo check vm-check vm-shell bench install format tidy clean

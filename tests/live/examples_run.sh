@@ -33,7 +33,7 @@ for name in $names; do
   *) args= ;;
   esac
   # shellcheck disable=SC2086
-  timeout -s INT 30 "$STAP" -w -DMAXMAPENTRIES=10000 -T 1 "$script" $args </dev/null >"$TMPDIR/out" 2>"$TMPDIR/err"
+  timeout -s INT 30 "$STAP" -w -DMAXMAPENTRIES=50000 -DMAXACTION=1000000 -DMAXACTION_INTERRUPTIBLE=1000000 -T 1 "$script" $args </dev/null >"$TMPDIR/out" 2>"$TMPDIR/err"
   status=$?
   if [ $status != 0 ] || [ -s "$TMPDIR/err" ]; then
     echo "$name: status $status: $(head -3 "$TMPDIR/err")"

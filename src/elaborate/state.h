@@ -106,6 +106,10 @@ bool resolve_target(struct elab *e, struct scope *sc, struct expr **pe, struct e
 struct expr *entry_value(struct elab *e, struct probe_inst *pi, struct expr *value,
                          const struct loc *loc);
 
+/* ---- prologue.c ---- */
+/* Puts the definitions of the family's script variables into the probe's body. */
+void add_prologue(struct elab *e, struct probe_inst *pi);
+
 /* ---- autocast.c ---- */
 void note_assignment(struct elab *e, struct expr *to, const struct expr *value);
 void note_return(struct elab *e, struct fsym *f, const struct expr *value);

@@ -503,69 +503,6 @@ static bool resolve_stmt(struct elab *e, struct scope *sc, struct stmt **ps)
 /* ---- bodies
  * ------------------------------------------------------------------------------------------ */
 
-static bool collect_name(struct expr **px, void *arg)
-{
-  if ((*px)->name && ((*px)->kind == E_SYM || (*px)->kind == E_INDEX))
-    strmap_put(arg, (*px)->name, arg);
-  return true;
-}
-
-static void collect_keys(struct stmt *s, struct strmap *names)
-{
-  if (!s)
-    return;
-  for (u32 i = 0; i < s->body.n; i++)
-    collect_keys(s->body.v[i], names);
-  if (s->kind == S_FOREACH)
-    for (u32 i = 0; i < s->foreach->keys.n; i++)
-      strmap_put(names, s->foreach->keys.v[i]->name, names);
-  collect_keys(s->then, names);
-  collect_keys(s->els, names);
-}
-
-static void set_names(struct strmap *names, struct stmt *s)
-{
-  stmt_walk(s, collect_name, names);
-  collect_keys(s, names);
-}
-
-/* Such a name isn't the family's to define. */
-static bool is_script_global(struct elab *e, const char *name)
-{
-  const struct gsym *g = strmap_get(&e->st->globals, name);
-  return g && !g->g.from_tapset;
-}
-
-/* Puts the family's definitions of its script variables before the body: those that the body, or
- * a later one of them, names.  */
-static void add_prologue(struct elab *e, struct probe_inst *pi)
-{
-  struct stmt *pro = pi->family->prologue ? pi->family->prologue(e, pi) : NULL;
-  if (!pro)
-    return;
-  struct stmt *all = stmt_new(e->a, S_BLOCK, &pi->body->loc);
-  struct strmap names;
-  strmap_init(&names, e->a);
-  set_names(&names, pi->body);
-  for (u32 i = pro->body.n; i-- > 0;) {
-    struct stmt *s = pro->body.v[i];
-    bool plain = s->kind == S_EXPR && s->e->kind == E_ASSIGN && s->e->a->kind == E_SYM;
-    if (plain && (!strmap_get(&names, s->e->a->name) || is_script_global(e, s->e->a->name)))
-      pro->body.v[i] = NULL;
-    else
-      set_names(&names, s);
-  }
-  for (u32 i = 0; i < pro->body.n; i++)
-    if (pro->body.v[i])
-      vec_push(e->a, &all->body, pro->body.v[i]);
-  if (pro->kind != S_BLOCK)
-    vec_push(e->a, &all->body, pro);
-  if (!all->body.n)
-    return;
-  vec_push(e->a, &all->body, pi->body);
-  pi->body = all;
-}
-
 void resolve_probe(struct elab *e, struct probe_inst *pi)
 {
   struct scope sc = {.probe = pi};

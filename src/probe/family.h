@@ -34,8 +34,8 @@ struct probe_family {
   int (*expand)(struct elab *e, struct probe_point *pt, struct probe_insts *out, const char **why);
   /* Variables for -L, in the order shown; script variables before $ ones. May be NULL. */
   void (*vars)(struct elab *e, struct probe_inst *pi, struct probe_vars *out);
-  /* Statements that define the family's script variables (syscall's name, argstr …), put before
-   * the body.  Only those assigned and read are kept.  May be NULL.  */
+  /* Statements that define the family's script variables (syscall's name, argstr …): a block of
+   * assignments without effects, of which those that the body reads are put into it.  May be NULL. */
   struct stmt *(*prologue)(struct elab *e, struct probe_inst *pi);
   /* Rewrites a TARGET_VAR ($x, $x->y[i], $$parms, &$x …) into E_OP expressions; NULL after
    * reporting to e->diag (nothing is reported when e->defined_depth > 0).  `store` is the

@@ -28,6 +28,20 @@ as_nobody --runtime=user -e 'probe syscall.open { }'
 check "a kernel probe there" 1 "$status"
 has "says so" '--runtime=user' "$err"
 
+for cap in bpf perfmon; do
+  setpriv --bounding-set=-sys_admin,-$cap --inh-caps=-all "$STAP" -e 'probe begin { exit() }' >/dev/null 2>"$TMPDIR/err"
+  check "status without cap_$cap" 1 $?
+  has "without cap_$cap" "needs privileges: CAP_${cap^^} missing" "$(cat "$TMPDIR/err")"
+done
+
+# a kernel that doesn't describe its types
+if unshare -m true 2>/dev/null; then
+  hidden() { unshare -m sh -c 'mount -t tmpfs none /sys/kernel/btf && exec "$@"' sh "$STAP" "$@" 2>&1; }
+  has "tracepoints without BTF" 'kernel doesn.t describe its types: /sys/kernel/btf/vmlinux is missing' \
+    "$(hidden -e 'probe kernel.trace("sched_switch") { exit() }')"
+  check "begin without BTF" 1 "$(hidden -e 'probe begin { println(1) exit() }')"
+fi
+
 as_nobody -l 'syscall.openat'
 check "listing" syscall.openat "$out"
 finish

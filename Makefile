@@ -129,7 +129,7 @@ C_FILES = $(shell git ls-files '*.c' '*.h')
 format: deps-lint
 	clang-format -i $(C_FILES)
 tidy: deps-lint $(B)/gen/rt_image.inc
-	clang-tidy --quiet $(filter-out %.bpf.c,$(wildcard src/*/*.c)) -- $(STDFLAGS) $(WARN)
+	printf '%s\n' $(filter-out %.bpf.c,$(wildcard src/*/*.c)) | xargs -P2 -n1 -I{} clang-tidy --quiet {} -- $(STDFLAGS) $(WARN)
 
 clean:
 	rm -rf build build-san build-fuzz tapset/index

@@ -359,7 +359,7 @@ static u32 fixed_print(const struct ir_ins *i)
 
 bool needs_frame(struct gen *g, struct ir_fn *fn)
 {
-  (void)g;
+  u64 statements = 0; /* without a frame nobody counts them */
   if (fn->loops.n)
     return true;
   for (u32 n = 0; n < fn->blocks.n; n++) {
@@ -367,9 +367,10 @@ bool needs_frame(struct gen *g, struct ir_fn *fn)
       return true;
     for (u32 k = 0; k < fn->blocks.v[n]->ins.n; k++) {
       const struct ir_ins *i = &fn->blocks.v[n]->ins.v[k];
+      statements += i->op == IR_BUDGET ? (u64)i->imm : 0;
       if (!stack_ins(fn, i) || (i->op == IR_PRINT && fixed_print(i) > 4096))
         return true;
     }
   }
-  return false;
+  return statements > g->m->maxaction && !g->m->no_budget;
 }

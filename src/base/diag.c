@@ -174,10 +174,12 @@ const char *diag_similar(struct arena *a, const char *name, const char *const *n
 {
   u32 limit = (u32)strlen(name) / 3 + 1;
   struct strbuf b = {0};
-  u32 found = 0;
+  u32 found = 0, *distance = NEW_ARRAY(a, u32, nnames + 1);
+  for (u32 i = 0; i < nnames; i++)
+    distance[i] = edit_distance(name, names[i], limit);
   for (u32 dist = 0; dist <= limit && found < max; dist++)
     for (u32 i = 0; i < nnames && found < max; i++)
-      if (names[i][0] && edit_distance(name, names[i], limit) == dist) {
+      if (names[i][0] && distance[i] == dist) {
         sb_printf(&b, "%s%s", found ? ", " : "", names[i]);
         found++;
       }

@@ -1,5 +1,6 @@
 /* Regular expressions: known answers, and generated patterns and subjects against regexec(3).
  * flags: slow
+ * timeout: 120
  *
  *   regex_test           all tests
  *   regex_test P S       what pattern P finds in S  */

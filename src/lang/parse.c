@@ -495,6 +495,7 @@ struct ast_file *parse_file(struct parse_env *env, struct src_file *src)
   if (!errors && !p->file->probes.n && !p->file->funcs.n && !p->file->globals.n &&
       !p->file->aliases.n && !p->file->embeds.n && !src->is_tapset) {
     fprintf(env->diag->out, "Input file '%s' is empty after preprocessing.\n", src->name);
+    env->diag->nerrors++;
     return NULL;
   }
   return errors ? NULL : p->file;

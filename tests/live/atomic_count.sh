@@ -1,6 +1,6 @@
 #!/bin/bash
 # flags: serial
-# timeout: 60
+# timeout: 240
 # Single read-modify-writes on every CPU at once lose nothing: scalars, elements and statistics agree with the number of handlers that ran.
 set -u
 calls=$([ -n "${STAP_VM-}" ] && echo 5000 || echo 100000)

@@ -11,6 +11,7 @@
 struct opt {
   struct elab *e;
   bool changed;
+  u32 round; /* from 1; what can be dropped only since something else was is no news: no warning */
 };
 
 static bool from_user(const struct loc *loc)
@@ -85,13 +86,30 @@ static void fold_unary(struct expr *x)
   }
 }
 
+/* Strings, plainly: the wrong types are errors even where they aren't needed. */
+static bool is_text(const struct expr *x)
+{
+  return x->kind == E_STR || (x->kind == E_BINARY && x->op == OP_CONCAT);
+}
+
+static bool is_number(const struct expr *x)
+{
+  return x->kind == E_NUM || x->kind == E_UNARY || x->kind == E_INCDEC ||
+         (x->kind == E_BINARY && x->op != OP_CONCAT);
+}
+
+static bool differ(const struct expr *x, const struct expr *y)
+{
+  return (is_text(x) && is_number(y)) || (is_number(x) && is_text(y));
+}
+
 /* The left operand of && or || that decides alone. */
 static bool fold_short(struct expr *x)
 {
   s64 v;
   if ((x->op != OP_LAND && x->op != OP_LOR) || !expr_const(x->a, &v))
     return false;
-  if (x->op == OP_LAND ? v != 0 : !v)
+  if ((x->op == OP_LAND ? v != 0 : !v) || is_text(x->b))
     return false;
   become_num(x, x->op == OP_LOR);
   return true;
@@ -107,7 +125,8 @@ bool fold_const(struct elab *e, struct expr **px)
     return true;
   if (x->kind == E_UNARY && fold_const(e, &x->a) && x->a->kind == E_NUM)
     fold_unary(x);
-  if (x->kind == E_TERNARY && fold_const(e, &x->a) && expr_const(x->a, &v)) {
+  if (x->kind == E_TERNARY && fold_const(e, &x->a) && expr_const(x->a, &v) &&
+      !differ(x->b, x->c)) {
     *px = v ? x->b : x->c;
     return fold_const(e, px);
   }
@@ -257,7 +276,7 @@ static bool dead_assign_visit(struct expr **px, void *arg)
   struct expr *x = *px;
   while (x->kind == E_ASSIGN && x->op != OP_STATADD && x->a->kind == E_SYM && x->a->local &&
          !x->a->local->is_read && !divides(x, x->b)) {
-    if (from_user(&x->loc) && !((struct lsym *)x->a->local)->from_entry)
+    if (o->round == 1 && from_user(&x->loc) && !((struct lsym *)x->a->local)->from_entry)
       diag_at(o->e->diag, DIAG_WARNING, &x->loc, "operator", x->op == OP_NONE ? "=" : "op=",
               "Eliding assignment to '%s'", x->a->name);
     *px = x = x->b;
@@ -292,7 +311,7 @@ static const char *token_at(struct arena *a, const struct loc *loc, const char *
 
 static void warn_dead(struct opt *o, const struct stmt *s)
 {
-  if (!from_user(&s->loc))
+  if (o->round > 1 || !from_user(&s->loc))
     return;
   const char *what, *text = token_at(o->e->a, &s->loc, &what);
   diag_at(o->e->diag, DIAG_WARNING, &s->loc, what, text, "%s",
@@ -331,10 +350,12 @@ static void opt_if(struct opt *o, struct stmt **ps)
   opt_stmt(o, &s->then);
   if (s->els)
     opt_stmt(o, &s->els);
-  if (expr_const(s->e, &v)) {
+  if (o->round > 1 && expr_const(s->e, &v)) {
     struct stmt *taken = v ? s->then : s->els;
     *ps = taken ? taken : stmt_new(o->e->a, S_EMPTY, &s->loc);
     o->changed = true;
+  } else if (empty(s->then) && empty(s->els) && !has_effect(s->e)) {
+    make_empty(o, ps);
   } else if (empty(s->then) && empty(s->els)) {
     s->kind = S_EXPR;
     s->then = s->els = NULL;
@@ -445,12 +466,18 @@ static void warn_never_assigned(struct elab *e)
   for (u32 i = 0; i < e->st->all_funcs.n; i++)
     if (e->st->all_funcs.v[i]->f.used)
       warn_locals(e, e->st->all_funcs.v[i]->f.locals.v, e->st->all_funcs.v[i]->f.locals.n);
+  VEC(const char *) names = {0};
+  for (u32 i = 0; i < e->st->all_globals.n; i++)
+    if (e->st->all_globals.v[i]->used)
+      vec_push(e->a, &names, e->st->all_globals.v[i]->g.name);
   for (u32 i = 0; i < e->st->all_globals.n; i++) {
     struct gsym *g = e->st->all_globals.v[i];
     if (g->used && g->g.is_read && !g->g.is_written && !g->g.decl->init && !g->warned &&
         from_user(&g->g.decl->loc)) {
       g->warned = true;
-      WARN(e, &g->g.decl->loc, g->g.name, "never-assigned global variable '%s'", g->g.name);
+      const char *near = diag_similar(e->a, g->g.name, names.v, names.n, 5);
+      WARN(e, &g->g.decl->loc, g->g.name, "never-assigned global variable '%s'%s%s%s", g->g.name,
+           near ? " (similar: " : "", near ? near : "", near ? ")" : "");
     }
   }
 }
@@ -466,22 +493,43 @@ static void drop_unread_locals(struct probe_inst *pi)
   pi->locals.n = n;
 }
 
-static void opt_body(struct opt *o, struct stmt **body)
+/* Calls do for every body: handlers, then functions. */
+static void each_body(struct opt *o, void (*do_it)(struct opt *o, struct stmt **body))
 {
-  stmt_walk(*body, fold_visit, o);
-  stmt_walk(*body, dead_assign_visit, o);
-  opt_stmt(o, body);
+  struct elab *e = o->e;
+  for (u32 i = 0; i < e->prog->probes.n; i++)
+    do_it(o, &e->prog->probes.v[i]->body);
+  for (u32 i = 0; i < e->st->all_funcs.n; i++)
+    if (e->st->all_funcs.v[i]->f.used)
+      do_it(o, &e->st->all_funcs.v[i]->f.body);
 }
 
-static void opt_probes(struct opt *o)
+static void drop_assigns(struct opt *o, struct stmt **body)
+{
+  stmt_walk(*body, dead_assign_visit, o);
+}
+
+static void fold(struct opt *o, struct stmt **body)
+{
+  stmt_walk(*body, fold_visit, o);
+}
+
+static void warn_empty_functions(struct opt *o)
+{
+  for (u32 i = 0; o->round == 1 && i < o->e->st->all_funcs.n; i++) {
+    const struct sym_func *f = &o->e->st->all_funcs.v[i]->f;
+    if (f->used && !f->decl->embedded && empty(f->body) && from_user(&f->decl->loc))
+      WARN(o->e, &f->decl->loc, f->decl->name, "side-effect-free function '%s'", f->decl->name);
+  }
+}
+
+static void drop_probes(struct opt *o, const bool *was_empty)
 {
   struct program *p = o->e->prog;
   u32 n = 0;
   for (u32 i = 0; i < p->probes.n; i++) {
     struct probe_inst *pi = p->probes.v[i];
-    bool was_empty = empty(pi->body);
-    opt_body(o, &pi->body);
-    if (!empty(pi->body) || was_empty) {
+    if (!empty(pi->body) || was_empty[i]) {
       p->probes.v[n++] = pi;
       continue;
     }
@@ -493,6 +541,23 @@ static void opt_probes(struct opt *o)
   p->probes.n = n;
 }
 
+static void optimize_once(struct opt *o)
+{
+  struct elab *e = o->e;
+  bool *was_empty = NEW_ARRAY(e->a, bool, e->prog->probes.n + 1);
+  for (u32 i = 0; i < e->prog->probes.n; i++)
+    was_empty[i] = empty(e->prog->probes.v[i]->body);
+  for (u32 i = 0; i < e->st->all_funcs.n; i++)
+    e->st->all_funcs.v[i]->effects = EFFECTS_UNKNOWN;
+  each_body(o, drop_assigns);
+  each_body(o, opt_stmt);
+  warn_empty_functions(o);
+  drop_probes(o, was_empty);
+  each_body(o, fold);
+  drop_unreached_functions(e);
+  compute_uses(e);
+}
+
 void optimize(struct elab *e)
 {
   struct opt o = {.e = e};
@@ -501,15 +566,9 @@ void optimize(struct elab *e)
     return;
   do {
     o.changed = false;
-    for (u32 i = 0; i < e->st->all_funcs.n; i++)
-      e->st->all_funcs.v[i]->effects = EFFECTS_UNKNOWN;
-    opt_probes(&o);
-    for (u32 i = 0; i < e->st->all_funcs.n; i++)
-      if (e->st->all_funcs.v[i]->f.used)
-        opt_body(&o, &e->st->all_funcs.v[i]->f.body);
-    drop_unreached_functions(e);
-    compute_uses(e);
-  } while (o.changed);
+    o.round++;
+    optimize_once(&o);
+  } while (o.changed || o.round == 1);
   for (u32 i = 0; i < e->prog->probes.n; i++)
     drop_unread_locals(e->prog->probes.v[i]);
 }

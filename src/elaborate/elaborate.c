@@ -271,6 +271,9 @@ struct program *elaborate(struct elab *e, struct ast_file *script)
     return NULL;
   drop_unreached_functions(e);
   compute_uses(e);
+  learn_types(e); /* from what the optimiser drops, too */
+  if (e->diag->nerrors != before)
+    return NULL;
   optimize(e);
   if (!e->prog->probes.n) {
     diag_msg(e->diag, DIAG_SEMANTIC_ERROR, "%s", "no probes found");

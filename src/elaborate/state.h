@@ -135,6 +135,7 @@ void drop_unreached_functions(struct elab *e);
 void check_foreach(struct elab *e);
 
 /* ---- types.c ---- */
+void learn_types(struct elab *e); /* types that follow from uses; reports contradictions */
 void infer_types(struct elab *e);
 
 /* ---- uses.c ---- */

@@ -7,9 +7,9 @@
 
 struct infer {
   struct elab *e;
-  struct fsym *fn;   /* whose body is walked, or NULL */
+  struct fsym *fn; /* whose body is walked, or NULL */
   bool changed;
-  bool final;        /* the last round: what has no type now is an error */
+  bool final; /* the last round: what has no type now is an error */
 };
 
 static void ty(struct infer *t, struct expr *x, enum type want);
@@ -72,7 +72,8 @@ static void key_slot(struct infer *t, struct expr *key, u32 i, enum type *type, 
     unresolved(t, key);
 }
 
-/* ---- variables -------------------------------------------------------------------------------- */
+/* ---- variables --------------------------------------------------------------------------------
+ */
 
 static void keys(struct infer *t, struct gsym *g, struct expr **v, u32 n)
 {
@@ -120,7 +121,8 @@ static void ty_in(struct infer *t, struct expr *x, enum type want)
   fixed(t, x, TY_LONG, want);
 }
 
-/* ---- operators --------------------------------------------------------------------------------- */
+/* ---- operators ---------------------------------------------------------------------------------
+ */
 
 /* Two operands of one type, whichever it is. */
 static enum type same(struct infer *t, struct expr *x, struct expr *a, struct expr *b,
@@ -215,7 +217,8 @@ static void ty_assign(struct infer *t, struct expr *x, enum type want)
   }
 }
 
-/* ---- calls ------------------------------------------------------------------------------------- */
+/* ---- calls -------------------------------------------------------------------------------------
+ */
 
 /* Every overload that may be tried has the same parameters and the same result. */
 static void ty_call(struct infer *t, struct expr *x, enum type want)
@@ -251,7 +254,8 @@ static void ty_builtin(struct infer *t, struct expr *x, enum type want)
     unresolved(t, x);
 }
 
-/* ---- printing ------------------------------------------------------------------------------------ */
+/* ---- printing
+ * ------------------------------------------------------------------------------------ */
 
 static bool next_arg(struct infer *t, struct expr *x, u32 *n, enum type want)
 {
@@ -299,7 +303,8 @@ static void ty_print(struct infer *t, struct expr *x, enum type want)
   fixed(t, x, p->to_string ? TY_STRING : TY_LONG, want);
 }
 
-/* ---- expressions ------------------------------------------------------------------------------------ */
+/* ---- expressions
+ * ------------------------------------------------------------------------------------ */
 
 static void ty(struct infer *t, struct expr *x, enum type want)
 {
@@ -367,7 +372,8 @@ static void ty(struct infer *t, struct expr *x, enum type want)
     unresolved(t, x);
 }
 
-/* ---- statements ------------------------------------------------------------------------------------- */
+/* ---- statements
+ * ------------------------------------------------------------------------------------- */
 
 static void ty_foreach(struct infer *t, struct foreach_stmt *f)
 {
@@ -488,13 +494,20 @@ static void default_types(struct elab *e)
   }
 }
 
-void infer_types(struct elab *e)
+void learn_types(struct elab *e)
 {
   struct infer t = {.e = e};
   u32 before = e->diag->nerrors;
   do
     round_trip(&t);
   while (t.changed && e->diag->nerrors == before);
+}
+
+void infer_types(struct elab *e)
+{
+  struct infer t = {.e = e};
+  u32 before = e->diag->nerrors;
+  learn_types(e);
   if (e->diag->nerrors != before)
     return;
   default_types(e);

@@ -64,7 +64,6 @@ static int never_expand(struct elab *e, struct probe_point *pt, struct probe_ins
   const struct probe_family f##_family = {.name = #f,                                              \
                                           .heads = f##_heads,                                      \
                                           .forms = f##_forms,                                      \
-                                          .types = f##_forms,                                      \
                                           .expand = f##_expand}
 FAMILY(begin, "begin", "begin(number)");
 FAMILY(end, "end", "end(number)");

@@ -24,8 +24,6 @@ struct probe_family {
   /* The forms of its points for --dump-probe-types ("timer.s(number)"), NULL-terminated; may be
    * NULL.  */
   const char *const *forms;
-  /* Another name of `forms`. */
-  const char *const *types;
   /* Expands a point (its names and string arguments may hold wildcards) into instances:
    * fills point, pp, kind and what the kind needs, appended to `out`; body, cond, chain are the
    * caller's.  Returns how many; 0 when nothing matches, then *why may be set to a message

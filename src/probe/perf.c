@@ -77,4 +77,4 @@ static const char *const forms[] = {
     NULL,
 };
 const struct probe_family perf_family = {
-    .name = "perf", .heads = heads, .forms = forms, .types = forms, .expand = expand};
+    .name = "perf", .heads = heads, .forms = forms, .expand = expand};

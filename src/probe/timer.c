@@ -126,4 +126,4 @@ static const char *const forms[] = {
     "timer.profile", "timer.profile.tick", NULL,
 };
 const struct probe_family timer_family = {
-    .name = "timer", .heads = heads, .forms = forms, .types = forms, .expand = expand};
+    .name = "timer", .heads = heads, .forms = forms, .expand = expand};

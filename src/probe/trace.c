@@ -311,7 +311,6 @@ const struct probe_family trace_family = {
     .name = "kernel.trace",
     .heads = (const char *const[]){"kernel", NULL},
     .forms = (const char *const[]){"kernel.trace(string)", NULL},
-    .types = (const char *const[]){"kernel.trace(string)", NULL},
     .expand = trace_expand,
     .vars = trace_vars,
     .target = trace_target,

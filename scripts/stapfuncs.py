@@ -23,6 +23,7 @@ target: process of -c, or the argument of -x; stp_pid: process id of stap; task_
 gettimeofday_s gettimeofday_ms gettimeofday_us gettimeofday_ns: time since 1970
 local_clock_s local_clock_ms local_clock_us local_clock_ns: a clock of the processor that never goes back
 jiffies: the kernel's ticks; HZ: ticks a second; get_cycles: the processor's cycle counter
+tz_gmtoff: seconds that local time is behind UTC; tz_name: name of the local time zone
 """,
     "Control": """
 exit: ends the run: no new handler starts, end probes run; abort: ends the run and this handler, end probes run
@@ -35,6 +36,12 @@ strtol: the number that a string begins with, to a base; tolower toupper: letter
 tokenize: the string's first part up to one of the delimiters; without a string: the next part
 matched: the text of a group of the last =~ that matched; 0 is all of it
 string_quoted: with C escapes, in quotes; text_str text_strn: with C escapes; randint: random, from 0 to one less
+""",
+    "Arguments and results of what is probed": """
+int_arg uint_arg long_arg ulong_arg longlong_arg ulonglong_arg s32_arg s64_arg u32_arg u64_arg pointer_arg: the argument with this number, from 1, as a value of this type
+asmlinkage fastcall regparm: how the arguments are passed, where the kernel does so in a way of its own
+returnval: what the function or system call returns; returnstr: the same as text: 1 decimal, 2 hexadecimal, 3 octal
+syscall_name: name of the system call with this number
 """,
     "Memory": """
 kernel_string: string at a kernel address; the second argument is used when it can't be read; kernel_string_quoted: in quotes

@@ -99,7 +99,7 @@ void live_make(struct arena *a, struct live *l, const struct ir_fn *fn)
 }
 
 struct interval {
-  u32 reg;        /* of the IR */
+  u32 reg; /* of the IR */
   u32 from, to;
 };
 
@@ -118,8 +118,8 @@ struct scan {
   struct gen *g;
   struct genfn *f;
   struct live l;
-  u32 *home;           /* per IR register: region + 1; UINT32_MAX: several */
-  u32 *from, *to;      /* interval within its region */
+  u32 *home;      /* per IR register: region + 1; UINT32_MAX: several */
+  u32 *from, *to; /* interval within its region */
 };
 
 static void extend(struct scan *s, u32 reg, u32 at)
@@ -310,7 +310,7 @@ static bool stack_fn(const struct ir_ins *i)
 
 static bool stack_operand(const struct ir_fn *fn, const struct ir_val *v)
 {
-  return v->kind == V_STR ? v->len < SMALL_STR
+  return v->kind == V_STR   ? v->len < SMALL_STR
          : v->kind == V_REG ? fn->regs.v[v->reg].type == IR_INT ||
                                   (fn->regs.v[v->reg].maxlen && fn->regs.v[v->reg].maxlen <= 16)
                             : true;

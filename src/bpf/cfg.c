@@ -1,7 +1,8 @@
-/* Control flow: regions of blocks as subprograms, edges between them, loops as callbacks, functions. */
+/* Control flow: regions of blocks as subprograms, edges between them, loops as callbacks,
+ * functions. */
 #include "bpf/gen.h"
 
-enum { LOOP_MAX = 1 << 23 };     /* iterations of one bpf_loop call */
+enum { LOOP_MAX = 1 << 23 }; /* iterations of one bpf_loop call */
 
 /* ---- regions ----------------------------------------------------------------- */
 

@@ -49,9 +49,9 @@ bool sel_time(struct gen *g, const struct ir_ins *i)
   static const struct {
     u32 fn, div;
     bool wall;
-  } times[] = {{FN_TIME_NS, 1, true},        {FN_TIME_US, 1000, true},
-               {FN_TIME_MS, 1000000, true},  {FN_TIME_S, 1000000000, true},
-               {FN_CLOCK_US, 1000, false},   {FN_CLOCK_MS, 1000000, false},
+  } times[] = {{FN_TIME_NS, 1, true},          {FN_TIME_US, 1000, true},
+               {FN_TIME_MS, 1000000, true},    {FN_TIME_S, 1000000000, true},
+               {FN_CLOCK_US, 1000, false},     {FN_CLOCK_MS, 1000000, false},
                {FN_CLOCK_S, 1000000000, false}};
   for (u32 k = 0; k < ARRAY_SIZE(times); k++) {
     if (times[k].fn != i->builtin->fn)
@@ -291,8 +291,7 @@ u32 flags_off(struct gen *g, const struct ir_flags *t)
   };
   for (u32 k = 0; k < t->n; k++) {
     u32 len = (u32)strlen(t->v[k].name);
-    rows[k] =
-        (struct rt_flag){t->v[k].mask, t->v[k].value, rodata_lit(g, t->v[k].name, len), len};
+    rows[k] = (struct rt_flag){t->v[k].mask, t->v[k].value, rodata_lit(g, t->v[k].name, len), len};
   }
   u32 off = rodata_add(g, &head, sizeof(head), 8);
   rodata_add(g, rows, t->n * (u32)sizeof(*rows), 8);

@@ -32,8 +32,8 @@ static const char *size_name(u8 code)
 
 static void put_alu(struct strbuf *b, const struct bpf_insn *i)
 {
-  static const char *const ops[16] = {"+=", "-=", "*=", "/=", "|=",  "&=",  "<<=", ">>=",
-                                      NULL, "%=", "^=", "=",  "s>>="};
+  static const char *const ops[16] = {
+      "+=", "-=", "*=", "/=", "|=", "&=", "<<=", ">>=", NULL, "%=", "^=", "=", "s>>="};
   char r = BPF_CLASS(i->code) == BPF_ALU64 ? 'r' : 'w';
   const char *op = ops[BPF_OP(i->code) >> 4];
   if (BPF_OP(i->code) == BPF_NEG)
@@ -51,7 +51,7 @@ static void put_alu(struct strbuf *b, const struct bpf_insn *i)
 
 static void put_jump(struct strbuf *b, const struct bpf_insn *i, s32 at)
 {
-  static const char *const ops[16] = {NULL, "==", ">",   ">=", "&", "!=", "s>",
+  static const char *const ops[16] = {NULL,  "==", ">",  ">=", "&",  "!=", "s>",
                                       "s>=", NULL, NULL, "<",  "<=", "s<", "s<="};
   const char *op = ops[BPF_OP(i->code) >> 4];
   char r = BPF_CLASS(i->code) == BPF_JMP ? 'r' : 'w';

@@ -58,7 +58,8 @@ static int fill(const struct bpf_dispatch *t, const struct bpf_image *img, bool 
   return 0;
 }
 
-int bpf_dispatch_load(struct bpf_dispatch *t, const struct bpf_image *img, bool exit, struct diag *d)
+int bpf_dispatch_load(struct bpf_dispatch *t, const struct bpf_image *img, bool exit,
+                      struct diag *d)
 {
   struct bpf_insn insns[32];
   t->array_fd = bpf_map_create(BPF_MAP_TYPE_PROG_ARRAY, "syscalls", 4, 4, NUMBERS, NULL);

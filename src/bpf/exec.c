@@ -2,9 +2,9 @@
  * the rings.  Maps, programs and attachments are file descriptors of this process and nothing else,
  * so they are gone when it is, however it ends.
  *
- * Handlers of system calls share the tracepoints sys_enter and sys_exit.  A few programs are attached
- * side by side, each leaving at once when it has no handler for the number; many are put into a program
- * array, which one dispatcher jumps into by number.  */
+ * Handlers of system calls share the tracepoints sys_enter and sys_exit.  A few programs are
+ * attached side by side, each leaving at once when it has no handler for the number; many are put
+ * into a program array, which one dispatcher jumps into by number.  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -23,10 +23,10 @@
 #include "elaborate/program.h"
 
 enum {
-  DISPATCH_FROM = 3,     /* fewer programs of one tracepoint side by side are no slower */
-  READ_BATCH = 1 << 16,  /* records per drain */
-  BUSY_POLL_MS = 1,      /* a record is being written: it will be there soon */
-  NAP_MS = 1             /* between reads of a steady flow */
+  DISPATCH_FROM = 3,    /* fewer programs of one tracepoint side by side are no slower */
+  READ_BATCH = 1 << 16, /* records per drain */
+  BUSY_POLL_MS = 1,     /* a record is being written: it will be there soon */
+  NAP_MS = 1            /* between reads of a steady flow */
 };
 
 struct exec {
@@ -37,8 +37,8 @@ struct exec {
   struct ring data, ctl;
   size_t state_bytes;
   int epoll_fd, wake_fd, stats_fd;
-  bool flowing;          /* the last read found records */
-  bpf_links links;       /* attachments */
+  bool flowing;              /* the last read found records */
+  bpf_links links;           /* attachments */
   struct bpf_unit **unit_of; /* by probe id */
   struct bpf_dispatch dispatch[2];
 };
@@ -139,8 +139,7 @@ static int attach_syscalls(struct exec *e, bool exit, struct diag *d)
   }
   for (u32 i = 0; i < img->units.n; i++) {
     const struct bpf_unit *u = img->units.v[i];
-    if (is_syscall(u, exit) &&
-        attach_raw(e, tracepoint[exit], u->fd, u->probes.v[0]->inst->pp, d))
+    if (is_syscall(u, exit) && attach_raw(e, tracepoint[exit], u->fd, u->probes.v[0]->inst->pp, d))
       return -1;
   }
   return 0;

@@ -1,6 +1,6 @@
 /* What BPF's call stack can't do, done by a loop.  BPF has no recursion, and allows 8 nested calls
- * (each script function, and each loop, as it is a callback, is one).  This pass works on the IR: it
- * puts functions that call each other into one, in which
+ * (each script function, and each loop, as it is a callback, is one).  This pass works on the IR:
+ * it puts functions that call each other into one, in which
  *
  *   - one loop encloses everything.  Its header jumps to the block that `state` says;
  *   - a call of a function of the set saves what is live behind it, and a number for the place
@@ -8,26 +8,27 @@
  *   - a return takes the number from the stack: the state to go on with, where what was saved is
  *     restored.  An error does the same with the number of the place's error entry, which goes to
  *     the handler there or further down;
- *   - loops with such a call inside are dissolved: their way back is by the state, too.  Others stay.
+ *   - loops with such a call inside are dissolved: their way back is by the state, too.  Others
+ * stay.
  */
 #include "bpf/gen.h"
 
-struct member {            /* a function of the set */
+struct member { /* a function of the set */
   struct ir_fn *fn;
-  u32 reg, block, loop;    /* what its numbers start at in the result */
-  u32 *loop_map;           /* its loops' numbers in the result; IR_NO: dissolved */
+  u32 reg, block, loop; /* what its numbers start at in the result */
+  u32 *loop_map;        /* its loops' numbers in the result; IR_NO: dissolved */
   struct live live;
 };
-struct place_after {       /* behind a call */
-  u32 block;               /* restores and goes on */
-  u32 error_block;         /* restores and goes to the handler, or drops and unwinds further */
+struct place_after { /* behind a call */
+  u32 block;         /* restores and goes on */
+  u32 error_block;   /* restores and goes to the handler, or drops and unwinds further */
 };
 struct flat {
   struct gen *g;
   struct arena *a;
   struct ir_fn *out;
   VEC(struct member) set;
-  VEC(u32) targets;        /* blocks, by state */
+  VEC(u32) targets;            /* blocks, by state */
   u32 state, ret_int, ret_str; /* registers */
   u32 header, next, unwind;    /* blocks */
   u32 record_max;
@@ -243,7 +244,8 @@ static struct ir_block *flat_call(struct flat *f, struct member *m, const struct
 
 /* ---- blocks ---------------------------------------------------------------------- */
 
-static void copy_ins(struct flat *f, struct member *m, struct ir_block *b, const struct ir_ins *from)
+static void copy_ins(struct flat *f, struct member *m, struct ir_block *b,
+                     const struct ir_ins *from)
 {
   struct ir_ins i = *from;
   i.args = NEW_ARRAY(f->a, struct ir_val, i.nargs + 1);
@@ -344,14 +346,18 @@ static void frame_blocks(struct flat *f)
   failed->val = done->val;
 }
 
-/* The set as one function that behaves as `entry`.  Loops of up to `depth` levels stay callbacks. */
+/* The set as one function that behaves as `entry`.  Loops of up to `depth` levels stay callbacks.
+ */
 static struct ir_fn *flatten(struct gen *g, struct ir_fn *const *fns, u32 n, struct ir_fn *entry,
                              u32 depth)
 {
   struct flat fl = {.g = g, .a = g->a, .out = NEW(g->a, struct ir_fn)}, *f = &fl;
-  *f->out = (struct ir_fn){.id = entry->id, .name = entry->name, .result = entry->result,
+  *f->out = (struct ir_fn){.id = entry->id,
+                           .name = entry->name,
+                           .result = entry->result,
                            .recursive = entry->recursive,
-                           .is_handler = entry->is_handler, .probe = entry->probe};
+                           .is_handler = entry->is_handler,
+                           .probe = entry->probe};
   for (u32 k = 0; k < n; k++)
     add_member(f, fns[k]);
   f->state = new_reg(f, IR_INT);
@@ -392,9 +398,9 @@ enum { MAX_DEPTH = 7 };
 struct graph {
   struct gen *g;
   u32 n;
-  struct ir_fn **fn;    /* functions, then conditions and handlers */
-  u32 nfns;             /* how many are functions */
-  u32 *depth;           /* of calls below and including it; 0: not known yet */
+  struct ir_fn **fn; /* functions, then conditions and handlers */
+  u32 nfns;          /* how many are functions */
+  u32 *depth;        /* of calls below and including it; 0: not known yet */
   struct ir_fn *original;
 };
 
@@ -559,13 +565,13 @@ static void flatten_calls(struct graph *gr, u32 kept)
   flatten_set(gr, set, gr->nfns, kept);
 }
 
-/* Tries, from what changes the least to what nests the least; each starts from the original, so that
- * no function is flattened twice. */
+/* Tries, from what changes the least to what nests the least; each starts from the original, so
+ * that no function is flattened twice. */
 static void find_flat_form(struct graph *gr)
 {
   static const struct {
-    bool all_functions;   /* in one; else recursive ones */
-    u32 loops, kept;      /* deeper loops are dissolved, all but so many levels */
+    bool all_functions; /* in one; else recursive ones */
+    u32 loops, kept;    /* deeper loops are dissolved, all but so many levels */
   } tries[] = {{false, 99, 1}, {false, 2, 1}, {false, 1, 0}, {true, 2, 1}, {true, 1, 0}};
   for (u32 t = 0; t < ARRAY_SIZE(tries); t++) {
     for (u32 k = 0; k < gr->n; k++)

@@ -56,8 +56,13 @@ static void find_failing(struct gen *g)
 static void add_map(struct gen *g, const char *name, enum bpf_map_type type, u32 key, u32 value,
                     u32 entries, u32 flags)
 {
-  struct bpf_mapdef d = {.name = name, .type = type, .key_size = key, .value_size = value,
-                         .max_entries = entries, .flags = flags, .fd = -1};
+  struct bpf_mapdef d = {.name = name,
+                         .type = type,
+                         .key_size = key,
+                         .value_size = value,
+                         .max_entries = entries,
+                         .flags = flags,
+                         .fd = -1};
   vec_push(g->a, &g->img->maps, d);
 }
 

@@ -55,8 +55,12 @@ static u32 stat_bytes(const struct ir_global *v, struct bpf_gmap *gm)
 static u32 new_map(struct gen *g, const struct ir_global *v, enum bpf_map_type type, u32 key,
                    u32 value, u32 entries)
 {
-  struct bpf_mapdef d = {.name = v->name, .type = type, .key_size = key, .value_size = value,
-                         .max_entries = entries, .fd = -1};
+  struct bpf_mapdef d = {.name = v->name,
+                         .type = type,
+                         .key_size = key,
+                         .value_size = value,
+                         .max_entries = entries,
+                         .fd = -1};
   vec_push(g->a, &g->img->maps, d);
   return g->img->maps.n - 1;
 }
@@ -133,9 +137,7 @@ static bool key_in_place(struct gen *g, const struct ir_global *v, const struct 
   const struct place *p = &g->f->place[i->args[0].reg];
   if (p->kind != PL_SLOT)
     return false;
-  bool ok = v->key_type[0] == TY_STRING
-                ? p->small && p->size == g->gmap[v->id].key_size
-                : true;
+  bool ok = v->key_type[0] == TY_STRING ? p->small && p->size == g->gmap[v->id].key_size : true;
   if (ok)
     *k = (struct key){true, p};
   return ok;
@@ -357,8 +359,8 @@ static void sel_mget(struct gen *g, const struct ir_ins *i)
 
 /* ---- writing ------------------------------------------------------------------ */
 
-void check_inserted(struct gen *g, const struct ir_block *b, const struct ir_ins *i,
-                           u32 ok, u32 exists)
+void check_inserted(struct gen *g, const struct ir_block *b, const struct ir_ins *i, u32 ok,
+                    u32 exists)
 {
   emit_jcci(g, BPF_JEQ, R0, 0, ok);
   emit_jcci(g, BPF_JEQ, R0, -EEXIST, exists);
@@ -415,8 +417,8 @@ static bool is_atomic(u32 op)
 
 static u8 alu_op(u32 op)
 {
-  static const u8 ops[] = {[IR_ADD] = BPF_ADD, [IR_SUB] = BPF_SUB, [IR_MUL] = BPF_MUL,
-                           [IR_AND] = BPF_AND, [IR_OR] = BPF_OR,   [IR_XOR] = BPF_XOR,
+  static const u8 ops[] = {[IR_ADD] = BPF_ADD, [IR_SUB] = BPF_SUB,  [IR_MUL] = BPF_MUL,
+                           [IR_AND] = BPF_AND, [IR_OR] = BPF_OR,    [IR_XOR] = BPF_XOR,
                            [IR_SHL] = BPF_LSH, [IR_SHR] = BPF_ARSH, [IR_USHR] = BPF_RSH};
   return ops[op];
 }
@@ -582,7 +584,7 @@ static void sel_mclear(struct gen *g, const struct ir_ins *i)
 /* Compares the columns of `mask` of the element at R2 with the key area; jumps to `differs`.
  * Runs in a callback whose context holds the address of the key area's frame. */
 void compare_columns(struct gen *g, const struct ir_global *v, u64 mask, u8 elem, u8 key,
-                            s32 key_off, u32 differs)
+                     s32 key_off, u32 differs)
 {
   s32 off = 0;
   for (u32 c = 0; c < v->nkeys; c++) {
@@ -596,8 +598,7 @@ void compare_columns(struct gen *g, const struct ir_global *v, u64 mask, u8 elem
   }
 }
 
-void build_columns(struct gen *g, const struct ir_global *v, u64 mask,
-                          const struct ir_val *args)
+void build_columns(struct gen *g, const struct ir_global *v, u64 mask, const struct ir_val *args)
 {
   s32 off = (s32)g->f->key_off;
   for (u32 c = 0, n = 0; c < v->nkeys; c++) {
@@ -655,10 +656,12 @@ static void lock_word(struct gen *g, u32 out)
   emit_mov(g, R1, R2);
 }
 
-/* Attempts to take a lock per MAXTRYLOCK: about the 10 microseconds that SystemTap waits between two. */
+/* Attempts to take a lock per MAXTRYLOCK: about the 10 microseconds that SystemTap waits between
+ * two. */
 enum { SPINS = 1000, SPINS_MAX = 1 << 23 /* bpf_loop's */ };
 
-/* Callback of the waiting loop: one attempt per call, which writes only when the lock looks free. */
+/* Callback of the waiting loop: one attempt per call, which writes only when the lock looks free.
+ */
 static u32 lock_attempt(struct gen *g)
 {
   struct callback c = callback_begin(g, "lock_attempt", 2);
@@ -679,8 +682,8 @@ static u32 lock_attempt(struct gen *g)
   return callback_end(g, &c);
 }
 
-/* lock_wait(place): tries for as long as MAXTRYLOCK says; 1 when it has the lock.  One for all locks of
- * a unit, verified once.  */
+/* lock_wait(place): tries for as long as MAXTRYLOCK says; 1 when it has the lock.  One for all
+ * locks of a unit, verified once.  */
 static u32 lock_wait(struct gen *g)
 {
   if (g->lock_sub != IR_NO)

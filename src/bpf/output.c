@@ -1,5 +1,5 @@
-/* Selection of output: records on the data ring, sprintf(), and what goes by the control ring: exit(),
- * warnings, errors.  */
+/* Selection of output: records on the data ring, sprintf(), and what goes by the control ring:
+ * exit(), warnings, errors.  */
 #include "bpf/gen.h"
 
 #include "runtime/format.h"
@@ -98,7 +98,8 @@ void send_record(struct gen *g, u32 max)
   } else { /* runs, or may run, from the session: waits when the ring is full */
     struct bpf_rt_params *p = NEW(g->a, struct bpf_rt_params);
     p->c[RT_SEND_OFF] = (s32)g->f->rec_off;
-    p->c[RT_SEND_SIZE] = (s32)ROUND_UP(max, g->M); /* the slack behind it allows that: fewer copies */
+    p->c[RT_SEND_SIZE] =
+        (s32)ROUND_UP(max, g->M); /* the slack behind it allows that: fewer copies */
     emit_mov(g, R2, R0);
     emit_mov(g, R1, R9);
     emit_rt_template(g, "rt_ring_send", p);
@@ -151,15 +152,15 @@ static void print_built(struct gen *g, const struct ir_ins *i, u32 site)
 {
   const struct rt_site *s = &g->img->sites.v[site];
   u32 rec = g->f->rec_off, max = sizeof(struct rt_rec);
-  u32 off = sizeof(struct rt_rec);   /* known while only fixed items came */
+  u32 off = sizeof(struct rt_rec); /* known while only fixed items came */
   bool known = true;
   emit_st(g, SZ_W, R9, (s32)rec, (s32)site);
   for (u32 k = 0; k < i->nargs; k++) {
     bool str = i->fmt->arg_type[k] == IR_STR, memory = fmt_memory(i->fmt, k);
-    max += memory         ? ROUND_UP(g->M + 4, 8)
-           : !str         ? 8
+    max += memory        ? ROUND_UP(g->M + 4, 8)
+           : !str        ? 8
            : s->width[k] ? s->width[k]
-                          : ROUND_UP(str_bound(g, &i->args[k]) + 4, 8);
+                         : ROUND_UP(str_bound(g, &i->args[k]) + 4, 8);
     if (known && !memory && (!str || s->width[k])) {
       if (str) {
         put_small(g, R9, (s32)(rec + off), s->width[k], &i->args[k]);
@@ -207,7 +208,8 @@ void sel_log(struct gen *g, const struct ir_ins *i)
 {
   static const enum ir_type arg_type[] = {IR_STR};
   static struct print_expr line = {.line = true};
-  static const struct ir_fmt fmt = {.print = &line, .nargs = 1, .arg_type = (enum ir_type *)arg_type};
+  static const struct ir_fmt fmt = {
+      .print = &line, .nargs = 1, .arg_type = (enum ir_type *)arg_type};
   struct ir_ins print = *i;
   print.op = IR_PRINT;
   print.fmt = (struct ir_fmt *)&fmt;
@@ -253,9 +255,9 @@ static void sprint_pieces(struct gen *g, const struct ir_ins *i)
     if (p->prec_kind == FMT_DYNAMIC)
       dynamic_spec(g, "rt_spec_prec", &i->args[arg++]);
     put_value(g, &i->args[arg],
-              fmt_memory(i->fmt, arg)               ? "rt_put_mem"
+              fmt_memory(i->fmt, arg)           ? "rt_put_mem"
               : i->fmt->arg_type[arg] == IR_STR ? "rt_put_str"
-                                                    : "rt_put_int");
+                                                : "rt_put_int");
     arg++;
   }
 }

@@ -12,8 +12,8 @@
 struct element {
   u64 seq;
   const u8 *key;
-  const u8 *val;         /* long or string */
-  struct rt_stat stat;   /* statistics, merged */
+  const u8 *val;       /* long or string */
+  struct rt_stat stat; /* statistics, merged */
 };
 struct reader {
   struct arena *a;
@@ -105,7 +105,8 @@ static int by_value(const void *pa, const void *pb, void *arg)
 static struct ir_val value(const u8 *p, bool string)
 {
   if (string)
-    return (struct ir_val){.kind = V_STR, .str = (const char *)p, .len = (u32)strlen((const char *)p)};
+    return (struct ir_val){
+        .kind = V_STR, .str = (const char *)p, .len = (u32)strlen((const char *)p)};
   return (struct ir_val){.kind = V_INT, .num = *(const s64 *)p};
 }
 
@@ -113,8 +114,8 @@ int bpf_read_global(struct bpf_image *img, const struct ir_global *g, void *arg,
                     void (*visit)(void *arg, const struct ir_val *keys, const struct ir_val *val,
                                   const struct rt_stat *stat))
 {
-  struct reader r = {.a = arena_new(), .g = g, .gm = &img->gmap[g->id],
-                     .ncpu = (u32)libbpf_num_possible_cpus()};
+  struct reader r = {
+      .a = arena_new(), .g = g, .gm = &img->gmap[g->id], .ncpu = (u32)libbpf_num_possible_cpus()};
   r.fd = g->nkeys ? img->maps.v[r.gm->map].fd : -1;
   int err = g->nkeys ? read_array(&r) : read_scalar(&r, img->maps.v);
   if (!err && r.elements.n > 1)

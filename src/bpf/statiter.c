@@ -36,15 +36,20 @@ void layout_frame_areas(struct gen *g)
     gi->cnt_off = (s32)take(&g->int_top, 8);
     gi->idx_off = (s32)take(&g->int_top, 8);
     gi->val_off = gm->key_size;
-    gi->entry_size =
-        gm->key_size + (it->map->type == TY_STATS ? 0 : gm->val_size - gm->val_off);
-    struct bpf_mapdef snap = {.name = "snapshot", .type = BPF_MAP_TYPE_ARRAY, .key_size = 4,
-                              .value_size = gi->entry_size, .max_entries = it->map->maxentries,
+    gi->entry_size = gm->key_size + (it->map->type == TY_STATS ? 0 : gm->val_size - gm->val_off);
+    struct bpf_mapdef snap = {.name = "snapshot",
+                              .type = BPF_MAP_TYPE_ARRAY,
+                              .key_size = 4,
+                              .value_size = gi->entry_size,
+                              .max_entries = it->map->maxentries,
                               .fd = -1};
     /* the sort needs as much again to merge into */
-    struct bpf_mapdef sort = {.name = "sort", .type = BPF_MAP_TYPE_ARRAY, .key_size = 4,
+    struct bpf_mapdef sort = {.name = "sort",
+                              .type = BPF_MAP_TYPE_ARRAY,
+                              .key_size = 4,
                               .value_size = sizeof(struct rt_sort_entry),
-                              .max_entries = 2 * it->map->maxentries + RT_SORT_EXTRA, .fd = -1};
+                              .max_entries = 2 * it->map->maxentries + RT_SORT_EXTRA,
+                              .fd = -1};
     vec_push(g->a, &g->img->maps, snap);
     gi->snap = g->img->maps.n - 1;
     vec_push(g->a, &g->img->maps, sort);
@@ -565,8 +570,8 @@ static void element_sort_key(struct gen *g, const struct ir_iter *it)
   sort_order(g, it, R4, true);
 }
 
-/* Collects one element.  What it counts is in the frame: of the stack the verifier would follow each
- * value.  Context: the address of the caller's STK_TMP, STK_FRAME is above it.  */
+/* Collects one element.  What it counts is in the frame: of the stack the verifier would follow
+ * each value.  Context: the address of the caller's STK_TMP, STK_FRAME is above it.  */
 static u32 collect_sub(struct gen *g, const struct ir_iter *it)
 {
   const struct ir_global *v = it->map;

@@ -29,7 +29,7 @@ CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,unde
 B       := build-fuzz
 endif
 
-DIRS := base lang elaborate probe target ir bpf user runtime session driver
+DIRS := base lang regex elaborate probe target ir bpf user runtime session driver
 SRC  := $(foreach d,$(DIRS),$(filter-out %.bpf.c %/rtgen.c %/mkindex.c,$(wildcard src/$(d)/*.c)))
 OBJ  := $(SRC:src/%.c=$(B)/%.o)
 TAPSET_FILES := $(wildcard tapset/*.stp tapset/*.stpm)
@@ -50,7 +50,7 @@ tapset/index: $(B)/mkindex $(TAPSET_FILES)
 	$(B)/mkindex tapset >$@.tmp && mv $@.tmp $@
 
 # The runtime: compiled for BPF, then made into arrays that bpf/link.c reads.
-$(B)/gen/rt.bpf.o: src/runtime/rt.bpf.c $(wildcard src/runtime/*.bpf.c src/runtime/*.h)
+$(B)/gen/rt.bpf.o: src/runtime/rt.bpf.c $(wildcard src/runtime/*.bpf.c src/runtime/*.h) src/regex/table.h
 	@mkdir -p $(@D)
 	$(CLANG) $(BPFFLAGS) -Wall -Wextra -Wshadow -Werror -c -o $@ $<
 $(B)/rtgen: src/runtime/rtgen.c src/runtime/rt_image.h src/runtime/rt_const.h

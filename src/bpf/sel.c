@@ -4,7 +4,7 @@
 #include "bpf/gen.h"
 
 #include "runtime/format.h"
-#include "runtime/regex.h"
+#include "regex/regex.h"
 
 /* ---- operands ------------------------------------------------------------------- */
 

@@ -3,8 +3,7 @@
  * expr() takes the register that the value should end in, or DST_ANY, or DST_UNUSED, and says where
  * the value is: that register, a temporary, a constant, or the register of a variable.  */
 #include "ir/build.h"
-#include "runtime/format.h"
-#include "runtime/regex.h"
+#include "regex/regex.h"
 
 /* ---- operands that stay what they are ------------------------------------------------------- */
 

@@ -2,7 +2,6 @@
  * statement of a block and counts those that follow in the block; a loop's body counts one more for
  * the turn itself, so that no loop runs for free.  */
 #include "ir/build.h"
-#include "runtime/format.h"
 
 static void count(struct build *b, const struct loc *loc, const char *what, const char *token)
 {

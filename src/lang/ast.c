@@ -200,3 +200,12 @@ void ast_token(struct arena *a, const struct expr *x, const char **what, const c
       *what = "operator";
   }
 }
+
+/* Linear: one below, one for each step from lo to hi, one above. */
+u32 hist_buckets(const struct hist *h)
+{
+  if (h->kind == HIST_LOG)
+    return HIST_LOG_BUCKETS;
+  u64 n = h->step > 0 && h->hi >= h->lo ? ((u64)h->hi - (u64)h->lo) / (u64)h->step : 0;
+  return (u32)MIN(n + 3, (u64)HIST_MAX_BUCKETS);
+}

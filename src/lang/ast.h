@@ -56,6 +56,8 @@ struct hist {
   enum hist_kind kind;
   s64 lo, hi, step; /* HIST_LINEAR */
 };
+enum { HIST_LOG_BUCKETS = 128, HIST_MAX_BUCKETS = 1 << 16 };
+u32 hist_buckets(const struct hist *h); /* how many buckets it keeps, at most HIST_MAX_BUCKETS */
 
 /* One print call.  print(x) println(x) printd("d", …) printdln("d", …)
  * printf("f", …) and sprint… forms.  For printf forms `fmt` is parsed; for the

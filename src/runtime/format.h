@@ -24,8 +24,6 @@ bool fmt_record(struct strbuf *out, const struct rt_site *site, const void *item
 
 /* A histogram as SystemTap prints it: rows of value, bar and count, and an empty line. */
 void hist_render(struct strbuf *out, const struct hist *h, const s64 *bucket, u32 n);
-u32 hist_buckets(const struct hist *h); /* how many buckets it keeps, at most HIST_MAX_BUCKETS */
-enum { HIST_MAX_BUCKETS = 1 << 16 };
 /* -DHIST_WIDTH and -DHIST_ELISION: characters of the longest bar; how many empty rows are shown
  * next to others before a gap (negative: all).  Once, before the run.  */
 void hist_set_style(u32 width, s32 elision);

@@ -22,14 +22,7 @@ void hist_set_style(u32 width, s32 elision)
   style.elision = elision;
 }
 
-/* Linear: one below, one for each step from lo to hi, one above. */
-u32 hist_buckets(const struct hist *h)
-{
-  if (h->kind == HIST_LOG)
-    return RT_HIST_LOG_BUCKETS;
-  u64 n = h->step > 0 && h->hi >= h->lo ? ((u64)h->hi - (u64)h->lo) / (u64)h->step : 0;
-  return (u32)MIN(n + 3, (u64)HIST_MAX_BUCKETS);
-}
+_Static_assert((int)HIST_LOG_BUCKETS == (int)RT_HIST_LOG_BUCKETS, "the runtime counts in as many");
 
 struct chart {
   const struct hist *h;

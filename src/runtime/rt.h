@@ -94,7 +94,7 @@ u64 rt_returnstr(struct rt_mem *f, u64 dst, s64 value, u64 format, u64 errno_tab
 enum { RT_ERRNO_MAX = 134 };
 extern const char *const rt_errno_names[RT_ERRNO_MAX]; /* by number; NULL: none */
 
-/* ---- regular expressions: tables made by regex_compile() (runtime/regex.h) ------------ */
+/* ---- regular expressions: tables made by regex_compile() (regex/regex.h) ------------ */
 /* 1 when the string matches.  rt_match is for scripts that ask for no groups; rt_match_groups
  * also sets match[], match_n and the subject's copy at RT_OFF_SUBJ.  */
 u64 rt_match(struct rt_mem *f, u64 s, u64 table);

@@ -1,6 +1,6 @@
-/* Matching: a walk through a table, one step per byte (rt_regex.h). */
+/* Matching: a walk through a table, one step per byte (regex/table.h). */
 #include "runtime/rt_in.h"
-#include "runtime/rt_regex.h"
+#include "regex/table.h"
 
 enum { CHUNK = 32 }; /* bytes without a call */
 /* Where a table may be: a header and at least as much of entries are behind it. */

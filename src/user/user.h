@@ -9,7 +9,7 @@
 #include "elaborate/program.h"
 #include "ir/ir.h"
 #include "runtime/format.h"
-#include "runtime/regex.h"
+#include "regex/regex.h"
 #include "runtime/rt.h"
 #include "session/exec.h"
 

@@ -2,7 +2,7 @@
  * stays within the table and the frame; whether the subject matches does not depend on whether groups are asked for.
  * (That matches are the right ones is what tests/unit/regex_test.c is about.)  */
 #include "fuzz.h"
-#include "runtime/regex.h"
+#include "regex/regex.h"
 #include "runtime/rt.h"
 
 enum { M = RT_MIN_STRING, FRAME = RT_OFF_VARS(M) + M + RT_SLACK(M), TABLE = 8, RODATA = 1 << 20 };

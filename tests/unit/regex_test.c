@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/regex.h"
+#include "regex/regex.h"
 #include "runtime/rt.h"
 
 enum { M = 512, FRAME = RT_OFF_VARS(M) + M + RT_SLACK(M), RODATA = 1 << 19, TABLE = 8 };

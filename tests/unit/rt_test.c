@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "bpf/bpf.h"
-#include "runtime/regex.h"
+#include "regex/regex.h"
 #include "runtime/rt.h"
 #include "runtime/rt_image.h"
 

@@ -1,11 +1,9 @@
 /* The tables that rt_match() and rt_match_groups() walk: made by regex_dfa.c.
  *
  * Both are automata whose rows have an entry for each class of bytes; the NUL has a class of
- * its own, and nothing follows it.  */
-#ifndef STAP_RUNTIME_RT_REGEX_H
-#define STAP_RUNTIME_RT_REGEX_H
-
-#include "runtime/rt.h"
+ * its own, and nothing follows it.  For BPF too: who includes this has u16 and u32 defined.  */
+#ifndef STAP_REGEX_TABLE_H
+#define STAP_REGEX_TABLE_H
 
 enum { RX_NO = 0, RX_YES = 1 }; /* entries that end the walk; rows start at RX_YES + 1 */
 

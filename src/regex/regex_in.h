@@ -1,11 +1,11 @@
 /* Between the regular expression's parser (regex.c) and its determinization (regex_dfa.c): a
  * program for a machine of many threads.  A thread stands before an instruction; RX_SET consumes a
  * byte.  */
-#ifndef STAP_RUNTIME_REGEX_IN_H
-#define STAP_RUNTIME_REGEX_IN_H
+#ifndef STAP_REGEX_REGEX_IN_H
+#define STAP_REGEX_REGEX_IN_H
 
-#include "runtime/regex.h"
-#include "runtime/rt_regex.h"
+#include "regex/regex.h"
+#include "regex/table.h"
 
 enum rx_op {
   RX_SET,    /* set: a byte in it */

@@ -1,7 +1,7 @@
 /* Regular expressions: POSIX extended syntax, compiled to the tables that rt_match() and
  * rt_match_groups() walk, when the script is compiled.  */
-#ifndef STAP_RUNTIME_REGEX_H
-#define STAP_RUNTIME_REGEX_H
+#ifndef STAP_REGEX_REGEX_H
+#define STAP_REGEX_REGEX_H
 
 #include "base/base.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/regex_in.h"
+#include "regex/regex_in.h"
 
 enum node_kind { N_EMPTY, N_SET, N_CAT, N_ALT, N_REPEAT, N_GROUP, N_ASSERT };
 enum { FOREVER = UINT32_MAX, NOWHERE = UINT32_MAX, MAX_COUNT = 1000, MAX_DEPTH = 200 };

@@ -1,4 +1,4 @@
-/* From a regular expression's program to the automata of rt_regex.h, by following all threads at
+/* From a regular expression's program to the automata of table.h, by following all threads at
  * once: a state is the set of places where threads stand.  What happens between two bytes (jumps,
  * assertions, tags) is worked out when the second of them is known, so assertions need no more than
  * the kind of the byte before, which is part of the state.
@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/regex_in.h"
+#include "regex/regex_in.h"
 
 enum { MAX_TAGS = 2 * REGEX_MAX_GROUPS, MAX_ENTRIES = 32000, MAX_THREADS = 400, MAX_PATH = 4000 };
 enum { NEVER = RX_MAX_HEIGHT + 1 }; /* a height above all */

@@ -17,7 +17,7 @@ CFLAGS  ?= -O2 -g
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror
 # -iquote: <bpf/bpf.h> is libbpf's, "bpf/bpf.h" ours
 STDFLAGS = -std=gnu11 -D_GNU_SOURCE -iquote src -iquote $(B)/gen
-BPFFLAGS = -g -O2 -target bpf -mcpu=v2 -iquote src -I/usr/include/$(shell $(CC) -dumpmachine)
+BPFFLAGS = -g -O2 -target bpf -mcpu=v2 -iquote src -I/usr/include/$(shell gcc -dumpmachine 2>/dev/null)
 LIBS    := -lbpf -ldw -lelf -lz -lpthread
 ifdef SAN
 CFLAGS  := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined

@@ -5,32 +5,24 @@
 set -u
 calls=$([ -n "${STAP_VM-}" ] && echo 5000 || echo 100000)
 
-timeout 200 "$STAP" -e '
-global n, up, down = 0, el, st, last
+cat >"$TMPDIR/load" <<END
+for cpu in 0 0 $(($(nproc) - 1)) $(($(nproc) - 1)); do
+    taskset -c "\$cpu" python3 -c "
+import os, ctypes
+ctypes.CDLL(None).prctl(15, b'atomic_load')
+for i in range($calls): os.getppid()" &
+done
+wait
+END
+timeout 200 "$STAP" -c "bash $TMPDIR/load" -e '
+global n, up, down, el, st
 probe kernel.trace("sys_enter") { if (execname() == "atomic_load") n++ }
 probe kernel.trace("sys_enter") { if (execname() == "atomic_load") up += 3 }
 probe kernel.trace("sys_enter") { if (execname() == "atomic_load") down-- }
 probe kernel.trace("sys_enter") { if (execname() == "atomic_load") el["all"]++ }
 probe kernel.trace("sys_enter") { if (execname() == "atomic_load") st <<< 2 }
-probe begin { println("ready") }
 probe end { printf("%d %d %d %d %d %d\n", n, up / 3, -down, el["all"], @count(st), @sum(st) / 2) }
-' >"$TMPDIR/out" 2>"$TMPDIR/err" &
-stap=$!
-for _ in $(seq 600); do
-    grep -q ready "$TMPDIR/out" && break
-    sleep 0.1
-done
-load="import os, ctypes
-ctypes.CDLL(None).prctl(15, b'atomic_load')
-for i in range($calls): os.getppid()"
-loads=()
-for cpu in 0 0 $(($(nproc) - 1)) $(($(nproc) - 1)); do
-    taskset -c "$cpu" python3 -c "$load" &
-    loads+=($!)
-done
-wait "${loads[@]}"
-kill -INT $stap
-wait $stap
+' >"$TMPDIR/out" 2>"$TMPDIR/err"
 cat "$TMPDIR/out" "$TMPDIR/err"
 read -r -a counts < <(tail -n 1 "$TMPDIR/out")
 [ "${#counts[@]}" = 6 ] || exit 1

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Every example script that SystemTap's documentation comes with passes pass 1, and what -p1 prints is a script that
 # -p1 prints in the same words.
-# flags: quick
+# flags: quick host
 # timeout: 120
 set -u
 dirs=()

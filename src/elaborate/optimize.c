@@ -191,6 +191,9 @@ static bool effect_visit(struct expr **px, void *arg)
   case E_STATOP:
     *some |= x->stat != STAT_COUNT; /* an empty statistic */
     break;
+  case E_INDEX:
+    *some |= x->a && x->a->kind == E_HIST; /* likewise, and no such bucket */
+    break;
   case E_CALL:
     for (struct sym_func *f = x->func; f && !*some; f = f->next_overload)
       *some |= func_effects(f);

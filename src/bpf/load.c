@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "bpf/bpf.h"
+#include "elaborate/program.h"
 
 enum { LOG_BYTES = 16 << 20, NAME_BYTES = 15, LOAD_THREADS = 7, UNITS_PER_THREAD = 4 };
 
@@ -107,6 +108,49 @@ static int prog_load(const struct bpf_image *img, const struct bpf_unit *u,
   return bpf_prog_load(u->type, name, "GPL", l->insns.v, l->insns.n, &opts);
 }
 
+/* How many maps a program names. */
+static u32 count_maps(const struct bpf_linked *l)
+{
+  u32 n = 0;
+  s32 *fd = NULL;
+  for (u32 i = 0; i < l->insns.n; i++) {
+    const struct bpf_insn *in = &l->insns.v[i];
+    if (in->code != (BPF_LD | BPF_DW | BPF_IMM))
+      continue;
+    bool map = in->src_reg == BPF_PSEUDO_MAP_FD || in->src_reg == BPF_PSEUDO_MAP_VALUE;
+    for (u32 k = 0; map && k < n; k++)
+      map = fd[k] != in->imm;
+    if (map) {
+      s32 *more = realloc(fd, (n + 1) * sizeof(*fd));
+      if (!more)
+        break;
+      fd = more;
+      fd[n++] = in->imm;
+    }
+    i++;
+  }
+  free(fd);
+  return n;
+}
+
+/* Linux's limits of one program (MAX_USED_MAPS and BPF_MAX_SUBPROGS of linux/bpf_verifier.h,
+ * BPF_COMPLEXITY_LIMIT_INSNS of linux/bpf.h). Says what is over one; false: nothing is. */
+static bool report_size(const struct bpf_unit *u, const struct bpf_linked *l, struct diag *d)
+{
+  enum { MAPS = 64, SUBPROGS = 256, INSNS = 1000000 };
+  u32 maps = count_maps(l);
+  if (maps <= MAPS && l->funcs.n <= SUBPROGS && l->insns.n <= INSNS)
+    return false;
+  diag_msg(d, DIAG_ERROR,
+           "the probe '%s' is too large for a BPF program, which may use %d arrays, statistics and "
+           "foreach loops "
+           "(it uses %u), %d functions and loops (%u) and %d instructions (%u); split it into "
+           "several probes",
+           u->probes.n ? u->probes.v[0]->inst->pp : u->name, MAPS, maps, SUBPROGS, l->funcs.n,
+           INSNS, l->insns.n);
+  return true;
+}
+
 static void report_refusal(const struct bpf_image *img, const struct bpf_unit *u,
                            const struct bpf_linked *l, int err, struct diag *d, u32 verbose)
 {
@@ -115,6 +159,8 @@ static void report_refusal(const struct bpf_image *img, const struct bpf_unit *u
              advice(err));
     return;
   }
+  if (report_size(u, l, d))
+    return;
   char *log = calloc(1, LOG_BYTES);
   int fd = log ? prog_load(img, u, l, log, 1) : -1;
   if (fd >= 0)

@@ -346,6 +346,9 @@ void sel_state(struct gen *g, const struct ir_ins *i, u32 off)
 void sel_execname(struct gen *g, const struct ir_ins *i)
 {
   const struct place *p = &g->f->place[i->dst];
+  /* Linux 6.1 writes nothing behind the name's end */
+  emit_st(g, SZ_DW, base_reg(g), p->off, 0);
+  emit_st(g, SZ_DW, base_reg(g), p->off + 8, 0);
   addr_of(g, R1, p);
   emit_movi(g, R2, 16);
   emit_helper(g, BPF_FUNC_get_current_comm);

@@ -4,7 +4,8 @@
  *
  *   - one loop encloses everything.  Its header jumps to the block that `state` says;
  *   - a call of a function of the set saves what is live behind it, and a number for the place
- *     behind it, on a stack in the frame, and jumps to the function's first block;
+ *     behind it, on a stack in the frame, and jumps to the function's first block.  Of a foreach
+ *     around a recursive call, its place in the snapshot is saved; the snapshots are a stack, too;
  *   - a return takes the number from the stack: the state to go on with, where what was saved is
  *     restored.  An error does the same with the number of the place's error entry, which goes to
  *     the handler there or further down;
@@ -12,6 +13,8 @@
  * stay.
  */
 #include "bpf/gen.h"
+
+#include "ir/flow.h"
 
 struct member { /* a function of the set */
   struct ir_fn *fn;
@@ -207,6 +210,53 @@ static u32 saved(struct flat *f, struct member *m, const struct ir_block *b, u32
   return n;
 }
 
+/* Whether the block, from the instruction `at` on, leads to a use of the foreach's snapshot. */
+static bool goes_on(const struct ir_fn *fn, u32 block, u32 at, const struct ir_iter *it, bool *seen)
+{
+  const struct ir_block *b = fn->blocks.v[block];
+  if (b->handler != IR_NO && !seen[b->handler]) {
+    seen[b->handler] = true;
+    if (goes_on(fn, b->handler, 0, it, seen))
+      return true;
+  }
+  for (u32 k = at; k < b->ins.n; k++)
+    if (ir_has_iter(b->ins.v[k].op) && b->ins.v[k].iter == it)
+      return b->ins.v[k].op != IR_ITER_BEGIN;
+  u32 to[2], n = flow_succ(b, to);
+  for (u32 k = 0; k < n; k++)
+    if (!seen[to[k]]) {
+      seen[to[k]] = true;
+      if (goes_on(fn, to[k], 0, it, seen))
+        return true;
+    }
+  return false;
+}
+
+/* The foreach's that a recursive call is inside of, as SAVE's arguments behind the first n. */
+static u32 saved_iters(struct flat *f, const struct member *m, const struct ir_block *b, u32 at,
+                       struct ir_val **args, u32 n)
+{
+  const struct ir_module *mod = f->g->m;
+  if (!m->fn->recursive || !b->ins.v[at].fn->recursive)
+    return n;
+  struct ir_val *v = NEW_ARRAY(f->a, struct ir_val, n + mod->iters.n + 1);
+  memcpy(v, *args, n * sizeof(*v));
+  *args = v;
+  for (u32 k = 0; k < mod->iters.n; k++) {
+    bool *seen = NEW_ARRAY(f->a, bool, m->fn->blocks.n + 1);
+    if (!goes_on(m->fn, b->id, at + 1, mod->iters.v[k], seen))
+      continue;
+    f->g->giter[mod->iters.v[k]->id].stacked = true;
+    v[n++] = int_val(mod->iters.v[k]->id);
+  }
+  return n;
+}
+
+static u32 arg_bytes(const struct flat *f, const struct ir_val *v)
+{
+  return v->kind == V_REG ? flat_reg_bytes(f->g, &f->out->regs.v[v->reg]) : 8 * ITER_SLOTS;
+}
+
 /* Ends block `b` with the call; returns the block behind it. */
 static struct ir_block *flat_call(struct flat *f, struct member *m, const struct ir_block *from,
                                   u32 at, struct ir_block *b, u32 handler)
@@ -215,8 +265,9 @@ static struct ir_block *flat_call(struct flat *f, struct member *m, const struct
   struct member *callee = member_of(f, call->fn);
   struct ir_val *regs;
   u32 n = saved(f, m, from, at, &regs), bytes = 8;
+  n = saved_iters(f, m, from, at, &regs, n);
   for (u32 k = 0; k < n; k++)
-    bytes += flat_reg_bytes(f->g, &f->out->regs.v[regs[k].reg]);
+    bytes += arg_bytes(f, &regs[k]);
   f->record_max = MAX(f->record_max, bytes);
   struct ir_block *after = new_block(f, handler), *error = new_block(f, IR_NO);
   u32 state = state_of(f, after->id);
@@ -346,6 +397,17 @@ static void frame_blocks(struct flat *f)
   failed->val = done->val;
 }
 
+/* The outermost call's snapshots begin where the maps do. */
+static void reset_iters(struct flat *f)
+{
+  const struct ir_module *mod = f->g->m;
+  struct ir_ins *begin = &f->out->blocks.v[0]->ins.v[0];
+  begin->args = NEW_ARRAY(f->a, struct ir_val, mod->iters.n + 1);
+  for (u32 k = 0; k < mod->iters.n; k++)
+    if (f->g->giter[mod->iters.v[k]->id].stacked)
+      begin->args[begin->nargs++] = int_val(mod->iters.v[k]->id);
+}
+
 /* The set as one function that behaves as `entry`.  Loops of up to `depth` levels stay callbacks.
  */
 static struct ir_fn *flatten(struct gen *g, struct ir_fn *const *fns, u32 n, struct ir_fn *entry,
@@ -376,6 +438,7 @@ static struct ir_fn *flatten(struct gen *g, struct ir_fn *const *fns, u32 n, str
   for (u32 k = 0; k < n; k++)
     for (u32 i = 0; i < fns[k]->blocks.n; i++)
       copy_block(f, &f->set.v[k], fns[k]->blocks.v[i]);
+  reset_iters(f);
   struct member *e = member_of(f, entry);
   struct ir_block *start = f->out->blocks.v[0];
   add_mov(f, start, f->state, int_val(state_of(f, e->block)));
@@ -686,6 +749,11 @@ static void flat_save(struct gen *g, const struct ir_block *b, const struct ir_i
   emit_alu(g, BPF_ADD, R1, R2);
   for (u32 k = 0; k < i->nargs; k++) {
     const struct ir_val *v = &i->args[k];
+    if (v->kind == V_INT) {
+      iter_save(g, (u32)v->num, off);
+      off += 8 * ITER_SLOTS;
+      continue;
+    }
     if (IS_INT(g->f, v->reg)) {
       emit_stx(g, SZ_DW, R1, (s32)off, use_int(g, v, R2));
       off += 8;
@@ -715,6 +783,11 @@ static void flat_restore(struct gen *g, const struct ir_ins *i)
   stack_at(g, (u32)i->imm2, bad);
   for (u32 k = 0; k < i->nargs; k++) {
     u32 r = i->args[k].reg;
+    if (i->args[k].kind == V_INT) {
+      iter_restore(g, (u32)i->args[k].num, off);
+      off += 8 * ITER_SLOTS;
+      continue;
+    }
     if (IS_INT(g->f, r)) {
       emit_ldx(g, SZ_DW, R2, R1, (s32)off);
       def_done(g, r, R2);
@@ -743,6 +816,8 @@ bool sel_flat(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
     emit_mov(g, R1, R9);
     emit_alui(g, BPF_ADD, R1, (s32)stack_area(g));
     end_record(g, 0, i->imm);
+    for (u32 k = 0; k < i->nargs; k++)
+      iter_reset(g, (u32)i->args[k].num);
     return true;
   case BIR_NEXT: {
     u32 bad = label_new(g);

@@ -216,7 +216,7 @@ static struct genfn **place_all(struct gen *g)
       fn_ints += count_ints(m->probes.v[i]->cond) + 2;
   }
   g->int_top = RT_OFF_VARS(g->M);
-  g->str_top = g->int_top + 8 * (3 * m->iters.n + fn_ints + handler_ints);
+  g->str_top = g->int_top + 8 * (ITER_SLOTS * m->iters.n + fn_ints + handler_ints);
   layout_frame_areas(g);
   for (u32 i = 0; i < m->fns.n; i++) {
     struct genfn *f = g->gfn[m->fns.v[i]->id].gf;

@@ -56,11 +56,12 @@ struct live {
 };
 /* Instructions of this backend alone, made by flatten.c (stack: an area of the frame). */
 enum {
-  BIR_BEGIN = IR_NOPS,      /* empties the stack but for state 0; imm: BIR_NESTED or 0 */
-  BIR_SAVE,                 /* pushes the registers args and the state imm (with BIR_NESTED: into a
+  BIR_BEGIN = IR_NOPS,      /* empties the stack but for state 0; imm: BIR_NESTED or 0; args: the
+                               foreach's (V_INT: their ids) whose snapshots are stacked */
+  BIR_SAVE,                 /* pushes the registers and foreach's args and the state imm (with BIR_NESTED: into a
                                recursive function); imm2: how many bytes */
   BIR_NEXT,                 /* dst = the state popped + imm */
-  BIR_RESTORE,              /* pops the registers args; imm2: bytes */
+  BIR_RESTORE,              /* pops the registers and foreach's args; imm2: bytes */
   BIR_RERAISE,              /* fails with the error there is */
   BIR_NESTED = 1 << 30,
 };
@@ -97,7 +98,12 @@ struct giter {              /* a foreach's place */
   u32 val_off, entry_size;  /* of a snapshot entry */
   s32 pos_off, cnt_off;     /* frame slots: next position, how many */
   s32 idx_off;              /* frame slot: current snapshot entry */
+  /* Of a recursive function: its activations' snapshots lie behind one another. */
+  bool stacked;
+  u32 cap;                  /* entries of the maps */
+  s32 base_off, top_off;    /* frame slots: the first entry, the first free one */
 };
+enum { ITER_SLOTS = 5 };    /* words from pos_off on */
 struct regex_place {        /* a regular expression's table in the read-only data */
   const struct regex *re;
   u32 off;
@@ -301,6 +307,10 @@ void for_each(struct gen *g, u32 map, u32 sub);
 
 /* ---- statistics and foreach: statiter.c ----------------------------------------------- */
 bool sel_stat_iter(struct gen *g, const struct ir_block *b, const struct ir_ins *i);
+/* A stacked foreach's place in its snapshot to R1 + off and the next snapshot behind; back. */
+void iter_save(struct gen *g, u32 iter, u32 off);
+void iter_restore(struct gen *g, u32 iter, u32 off);
+void iter_reset(struct gen *g, u32 iter);
 void emit_stat_reset(struct gen *g, const struct ir_global *v); /* all CPUs' parts to zero */
 
 /* ---- output: sel.c ------------------------------------------------------------------- */

@@ -4,16 +4,30 @@
  * that adds up the CPUs' parts into an area of the frame.
  *
  * foreach copies the elements' keys (and values) into a snapshot map, and one rt_sort_entry each
- * into a sort map; the runtime sorts those.  */
+ * into a sort map; the runtime sorts those.  Where a recursive function may call itself from within
+ * its foreach, both maps are stacks: the inner snapshot begins behind the outer's.  */
 #include "bpf/gen.h"
 
 #include "runtime/format.h"
+
+enum { STACKED_BYTES = 64 << 20 };
 
 static u32 take(u32 *top, u32 size)
 {
   u32 off = *top;
   *top += ROUND_UP(size, 8);
   return off;
+}
+
+/* Entries of a foreach's maps: an array's, as often as its function may be active (but see how much
+ * memory that takes: the rest is an error of the script that needs it).  */
+static u32 iter_capacity(const struct gen *g, const struct ir_iter *it, const struct giter *gi)
+{
+  u64 n = it->map->maxentries;
+  if (!gi->stacked)
+    return (u32)n;
+  u64 most = STACKED_BYTES / (gi->entry_size + 2 * sizeof(struct rt_sort_entry));
+  return (u32)MAX(n, MIN(n * ((u64)g->m->maxnesting + 1), most));
 }
 
 /* Frame areas that belong to a global or a foreach rather than to a function. */
@@ -35,20 +49,23 @@ void layout_frame_areas(struct gen *g)
     gi->pos_off = (s32)take(&g->int_top, 8);
     gi->cnt_off = (s32)take(&g->int_top, 8);
     gi->idx_off = (s32)take(&g->int_top, 8);
+    gi->base_off = (s32)take(&g->int_top, 8);
+    gi->top_off = (s32)take(&g->int_top, 8);
     gi->val_off = gm->key_size;
     gi->entry_size = gm->key_size + (it->map->type == TY_STATS ? 0 : gm->val_size - gm->val_off);
+    gi->cap = iter_capacity(g, it, gi);
     struct bpf_mapdef snap = {.name = "snapshot",
                               .type = BPF_MAP_TYPE_ARRAY,
                               .key_size = 4,
                               .value_size = gi->entry_size,
-                              .max_entries = it->map->maxentries,
+                              .max_entries = gi->cap,
                               .fd = -1};
     /* the sort needs as much again to merge into */
     struct bpf_mapdef sort = {.name = "sort",
                               .type = BPF_MAP_TYPE_ARRAY,
                               .key_size = 4,
                               .value_size = sizeof(struct rt_sort_entry),
-                              .max_entries = 2 * it->map->maxentries + RT_SORT_EXTRA,
+                              .max_entries = 2 * gi->cap + RT_SORT_EXTRA,
                               .fd = -1};
     vec_push(g->a, &g->img->maps, snap);
     gi->snap = g->img->maps.n - 1;
@@ -615,18 +632,20 @@ static u32 collect_sub(struct gen *g, const struct ir_iter *it)
   emit_movi(g, R0, 0);
   emit_exit(g);
   label_here(g, full);
+  if (gi->stacked)
+    emit_st(g, SZ_DW, R9, gi->top_off, 1);
   emit_movi(g, R0, 1);
   return callback_end(g, &c);
 }
 
-/* Sorts the entries, whose number is in the iterator's slot: only the first R2 need be in place. */
+/* Sorts R1 entries: only the first R2 need be in place. */
 static void call_sort(struct gen *g, const struct ir_iter *it)
 {
   const struct giter *gi = &g->giter[it->id];
   struct bpf_rt_params *p = NEW(g->a, struct bpf_rt_params);
   bool strings = sorts_strings(it);
   p->map[0] = gi->sort;
-  p->c[RT_SORT_CAP] = (s32)it->map->maxentries;
+  p->c[RT_SORT_CAP] = (s32)gi->cap;
   if (strings) {
     u32 c = it->sort_col - 1;
     p->map[1] = gi->snap;
@@ -635,11 +654,47 @@ static void call_sort(struct gen *g, const struct ir_iter *it)
         (s32)(it->sort_col ? column_size(g, it->map, c) : gi->entry_size - gi->val_off);
     p->c[RT_SORT_DESC] = it->sort_dir < 0;
   }
-  emit_ldx(g, SZ_DW, R1, R9, gi->cnt_off);
+  if (gi->stacked)
+    emit_ldx(g, SZ_DW, R3, R9, gi->base_off);
+  else
+    emit_movi(g, R3, 0);
   emit_rt_template(g, strings ? "rt_sort_str" : "rt_sort", p);
 }
 
-static void sel_iter_begin(struct gen *g, const struct ir_ins *i)
+/* A stacked snapshot begins at its base; what didn't fit is an error.  R1 = how many it has. */
+static void stacked_collect(struct gen *g, const struct ir_block *b, const struct ir_ins *i,
+                            u32 collect)
+{
+  const struct giter *gi = &g->giter[i->iter->id];
+  u32 ok = label_new(g);
+  emit_ldx(g, SZ_DW, R1, R9, gi->base_off);
+  emit_stx(g, SZ_DW, R9, gi->cnt_off, R1);
+  emit_st(g, SZ_DW, R9, gi->top_off, 0);
+  for_each(g, g->gmap[i->iter->map->id].map, collect);
+  emit_ldx(g, SZ_DW, R1, R9, gi->top_off);
+  emit_jcci(g, BPF_JEQ, R1, 0, ok);
+  fail(g, b, i);
+  label_here(g, ok);
+  emit_ldx(g, SZ_DW, R1, R9, gi->cnt_off);
+  emit_stx(g, SZ_DW, R9, gi->top_off, R1);
+  emit_ldx(g, SZ_DW, R2, R9, gi->base_off);
+  emit_alu(g, BPF_SUB, R1, R2);
+}
+
+/* R2 = the limit, 0 to R1. */
+static void iter_limit(struct gen *g, const struct ir_val *limit)
+{
+  u32 below = label_new(g), positive = label_new(g);
+  load_int(g, limit, R2);
+  emit_jcci(g, BPF_JSGE, R2, 0, positive);
+  emit_movi(g, R2, 0);
+  label_here(g, positive);
+  emit_jcc(g, BPF_JSLE, R2, R1, below);
+  emit_mov(g, R2, R1);
+  label_here(g, below);
+}
+
+static void sel_iter_begin(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
 {
   const struct ir_iter *it = i->iter;
   const struct giter *gi = &g->giter[it->id];
@@ -648,27 +703,53 @@ static void sel_iter_begin(struct gen *g, const struct ir_ins *i)
     build_columns(g, it->map, it->slice_mask, i->args);
   u32 collect = collect_sub(g, it);
   emit_st(g, SZ_DW, R10, STK_TMP, 0);
-  emit_st(g, SZ_DW, R9, gi->cnt_off, 0);
-  for_each(g, g->gmap[it->map->id].map, collect);
-  emit_ldx(g, SZ_DW, R1, R9, gi->cnt_off);
+  if (gi->stacked) {
+    stacked_collect(g, b, i, collect);
+  } else {
+    emit_st(g, SZ_DW, R9, gi->cnt_off, 0);
+    for_each(g, g->gmap[it->map->id].map, collect);
+    emit_ldx(g, SZ_DW, R1, R9, gi->cnt_off);
+  }
   emit_mov(g, R2, R1);
   if (it->has_limit) {
-    u32 below = label_new(g), positive = label_new(g);
-    load_int(g, &i->args[nslice], R2);
-    emit_jcci(g, BPF_JSGE, R2, 0, positive);
-    emit_movi(g, R2, 0);
-    label_here(g, positive);
-    emit_jcc(g, BPF_JSLE, R2, R1, below);
-    emit_mov(g, R2, R1);
-    label_here(g, below);
-    emit_stx(g, SZ_DW, R9, gi->pos_off, R2);
+    iter_limit(g, &i->args[nslice]);
+    emit_stx(g, SZ_DW, R9, gi->cnt_off, R2);
   }
   call_sort(g, it);
-  if (it->has_limit) {
-    emit_ldx(g, SZ_DW, R1, R9, gi->pos_off);
-    emit_stx(g, SZ_DW, R9, gi->cnt_off, R1);
+  emit_movi(g, R1, 0);
+  if (gi->stacked)
+    emit_ldx(g, SZ_DW, R1, R9, gi->base_off);
+  emit_stx(g, SZ_DW, R9, gi->pos_off, R1);
+  if (gi->stacked && it->has_limit) {
+    emit_ldx(g, SZ_DW, R2, R9, gi->cnt_off);
+    emit_alu(g, BPF_ADD, R2, R1);
+    emit_stx(g, SZ_DW, R9, gi->cnt_off, R2);
   }
-  emit_st(g, SZ_DW, R9, gi->pos_off, 0);
+}
+
+void iter_save(struct gen *g, u32 iter, u32 off)
+{
+  const struct giter *gi = &g->giter[iter];
+  for (u32 k = 0; k < 8 * ITER_SLOTS; k += 8) {
+    emit_ldx(g, SZ_DW, R2, R9, gi->pos_off + (s32)k);
+    emit_stx(g, SZ_DW, R1, (s32)(off + k), R2);
+  }
+  emit_ldx(g, SZ_DW, R2, R9, gi->top_off);
+  emit_stx(g, SZ_DW, R9, gi->base_off, R2);
+}
+
+void iter_restore(struct gen *g, u32 iter, u32 off)
+{
+  const struct giter *gi = &g->giter[iter];
+  for (u32 k = 0; k < 8 * ITER_SLOTS; k += 8) {
+    emit_ldx(g, SZ_DW, R2, R1, (s32)(off + k));
+    emit_stx(g, SZ_DW, R9, gi->pos_off + (s32)k, R2);
+  }
+}
+
+void iter_reset(struct gen *g, u32 iter)
+{
+  emit_st(g, SZ_DW, R9, g->giter[iter].base_off, 0);
 }
 
 static void sel_iter_next(struct gen *g, const struct ir_ins *i)
@@ -735,7 +816,7 @@ bool sel_stat_iter(struct gen *g, const struct ir_block *b, const struct ir_ins 
     sel_histprint(g, b, i);
     return true;
   case IR_ITER_BEGIN:
-    sel_iter_begin(g, i);
+    sel_iter_begin(g, b, i);
     return true;
   case IR_ITER_NEXT:
     sel_iter_next(g, i);

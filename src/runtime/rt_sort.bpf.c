@@ -20,7 +20,7 @@ struct sort_state2 {
   u64 b_end, out, n; /* where the next goes, how many are sorted */
 };
 struct sort_state3 {
-  u64 width, from, to; /* length of the runs; bases of the halves */
+  u64 width, from, to; /* length of the runs; where they are, where they go */
 };
 _Static_assert(RT_SORT_EXTRA == 3 && sizeof(struct sort_state) == sizeof(struct rt_sort_entry),
                "entries of state");
@@ -114,10 +114,11 @@ INLINE long shift_entry(bool strings)
   return 0;
 }
 
-/* The best are behind the first half: n of them, at most `width`. */
+/* The best are in the upper half: n of them, at most `width`; the entries begin at `to`. */
 INLINE long insert_entry(u64 i, rt_callback *shift, bool strings)
 {
   STATES(s, s2, s3);
+  i += s3->to;
   struct rt_sort_entry *e = entry(i);
   u64 n = s2->n;
   if (!e)
@@ -254,27 +255,34 @@ static long pass_str(u64 i, void *ctx)
   return pass(merge_str);
 }
 
-/* Copies the result, when it is in the upper half, to the lower one. */
+/* Copies the result, when it is in the upper half, to `to`. */
 static long copy_down(u64 i, void *ctx)
 {
   (void)ctx;
-  struct rt_sort_entry *to = entry(i), *from = entry(CAP + i);
+  struct sort_state3 *s3 = (void *)entry(2 * CAP + 2);
+  if (!s3)
+    return 1;
+  struct rt_sort_entry *to = entry(s3->to + i), *from = entry(CAP + i);
   if (!to || !from)
     return 1;
   *to = *from;
   return 0;
 }
 
-INLINE u64 sort(u64 n, u64 limit, rt_callback *insert, rt_callback *one_pass)
+INLINE u64 sort(u64 n, u64 limit, u64 base, rt_callback *insert, rt_callback *one_pass)
 {
   STATES(s, s2, s3);
   (void)s;
-  if (n > CAP)
-    n = CAP;
+  if (base > CAP)
+    return 1;
+  if (n > CAP - base)
+    n = CAP - base;
   if (limit > n)
     limit = n;
   if (limit <= FEW) {
     s3->width = limit;
+    s3->from = CAP;
+    s3->to = base;
     s2->n = 0;
     if (limit)
       loop(n, insert, NO_CTX);
@@ -283,20 +291,20 @@ INLINE u64 sort(u64 n, u64 limit, rt_callback *insert, rt_callback *one_pass)
   }
   s2->n = n;
   s3->width = 1;
-  s3->from = 0;
+  s3->from = base;
   s3->to = CAP;
   loop(32, one_pass, NO_CTX);
-  if (s3->from)
+  if (s3->from == CAP)
     loop(limit, copy_down, NO_CTX);
   return 0;
 }
 
-u64 rt_sort(u64 n, u64 limit)
+u64 rt_sort(u64 n, u64 limit, u64 base)
 {
-  return sort(n, limit, insert_int, pass_int);
+  return sort(n, limit, base, insert_int, pass_int);
 }
 
-u64 rt_sort_str(u64 n, u64 limit)
+u64 rt_sort_str(u64 n, u64 limit, u64 base)
 {
-  return sort(n, limit, insert_str, pass_str);
+  return sort(n, limit, base, insert_str, pass_str);
 }

@@ -478,6 +478,7 @@ static int by_order(const void *a, const void *b)
 static void sort_once(const struct world *w, const struct sort_maps *m, u32 fn)
 {
   u32 n = below(8) ? below(40) : below(SORT_MAX + 1), limit = below(3) ? n : below(n + 10);
+  u32 base = below(2) ? 0 : below(SORT_MAX - n + 1);
   struct rt_sort_entry *want = calloc(SORT_MAX, sizeof(*want));
   for (u32 i = 0; i < n; i++) {
     char *s = (char *)m->snap[i];
@@ -492,16 +493,16 @@ static void sort_once(const struct world *w, const struct sort_maps *m, u32 fn)
       if (desc)
         key = ~key;
     }
-    want[i] = m->entry[i] = (struct rt_sort_entry){key, below(4) ? i : 1000000 - i, i};
+    want[i] = m->entry[base + i] = (struct rt_sort_entry){key, below(4) ? i : 1000000 - i, i};
   }
   sorting = m;
   qsort(want, n, sizeof(*want), by_order);
-  u64 words[6] = {n, limit};
+  u64 words[6] = {n, limit, base};
   call_bpf(w, fn, words);
   checks++;
-  if (memcmp(want, m->entry, MIN(n, limit) * sizeof(*want))) {
+  if (memcmp(want, m->entry + base, MIN(n, limit) * sizeof(*want))) {
     failures++;
-    printf("FAIL %s of %u, limit %u: wrong order\n", rt_funcs[fn].name, n, limit);
+    printf("FAIL %s of %u from %u on, limit %u: wrong order\n", rt_funcs[fn].name, n, base, limit);
   }
   free(want);
 }

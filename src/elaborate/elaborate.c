@@ -285,5 +285,6 @@ struct program *elaborate(struct elab *e, struct ast_file *script)
   compute_uses(e);
   compute_stats(e);
   number(e);
+  compile_regexes(e);
   return e->diag->nerrors == before ? e->prog : NULL;
 }

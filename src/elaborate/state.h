@@ -150,6 +150,9 @@ void compute_uses(struct elab *e);
 /* Statistics: which operators and histograms each global is asked for. */
 void compute_stats(struct elab *e);
 
+/* ---- regexes.c ---- */
+void compile_regexes(struct elab *e);
+
 /* ---- all ---- */
 #define ERR(e, loc, token, ...) \
   diag_at((e)->diag, DIAG_SEMANTIC_ERROR, (loc), NULL, (token), __VA_ARGS__)

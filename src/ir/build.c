@@ -446,30 +446,11 @@ static void cond_globals(struct build *b, struct ir_probe *p)
 
 /* ---- the module ----------------------------------------------------------------------------- */
 
-static bool groups_visit(struct expr **px, void *arg)
-{
-  const struct builtin *bi = (*px)->builtin;
-  *(bool *)arg |= (*px)->kind == E_OP && bi && (bi->fn == FN_MATCHED || bi->fn == FN_NGROUPS);
-  return true;
-}
-
-static bool wants_groups(const struct program *p)
-{
-  bool found = false;
-  for (u32 i = 0; i < p->probes.n; i++)
-    stmt_walk(p->probes.v[i]->body, groups_visit, &found);
-  for (u32 i = 0; i < p->funcs.n; i++)
-    stmt_walk(p->funcs.v[i]->body, groups_visit, &found);
-  return found;
-}
-
 struct ir_module *ir_build(struct arena *a, struct program *p, struct diag *diag)
 {
   struct build b = {.a = a, .diag = diag};
   struct ir_module *m = b.m = NEW(a, struct ir_module);
   u32 errors = diag->nerrors;
-  b.groups = wants_groups(p);
-  strmap_init(&b.regexes, a);
   m->a = a;
   m->prog = p;
   vec_push(a, &m->errors, (struct ir_error){0});

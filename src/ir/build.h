@@ -21,8 +21,6 @@ struct build {
   struct diag *diag;
   struct ir_module *m;
   VEC(struct sym_func *) queue; /* functions called, by ir_fn id */
-  bool groups;                  /* the script asks for the groups of its matches */
-  struct strmap regexes;        /* compiled ones by pattern */
   /* the function being built */
   struct ir_fn *fn;
   struct ir_block *cur;

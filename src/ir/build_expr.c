@@ -3,7 +3,6 @@
  * expr() takes the register that the value should end in, or DST_ANY, or DST_UNUSED, and says where
  * the value is: that register, a temporary, a constant, or the register of a variable.  */
 #include "ir/build.h"
-#include "regex/regex.h"
 
 /* ---- operands that stay what they are ------------------------------------------------------- */
 
@@ -298,27 +297,11 @@ void irb_condition(struct build *b, const struct expr *x, u32 yes, u32 no)
   }
 }
 
-static const struct regex *regex_of(struct build *b, const struct expr *pattern)
-{
-  const char *why = NULL;
-  u32 at = 0;
-  struct regex *r = strmap_get(&b->regexes, pattern->str);
-  if (r)
-    return r;
-  r = regex_compile(b->a, pattern->str, pattern->len, b->groups, &why, &at);
-  if (r)
-    strmap_put(&b->regexes, pattern->str, r);
-  else
-    diag_at(b->diag, DIAG_SEMANTIC_ERROR, &pattern->loc, "string", pattern->str,
-            "regex compilation error (at position %u): %s", at, why);
-  return r;
-}
-
 static struct ir_val match(struct build *b, const struct expr *x, u32 dst)
 {
   struct ir_val s = irb_value(b, x->a);
   struct ir_ins *ins = EMIT(b, IR_MATCH, s);
-  ins->regex = regex_of(b, x->b);
+  ins->regex = x->regex;
   if (x->op != OP_NOMATCH)
     return irb_result(b, ins, IR_INT, dst);
   struct ir_val v = irb_result(b, ins, IR_INT, DST_ANY);

@@ -13,6 +13,7 @@ struct sym_func;
 struct sym_local;
 struct pointee;      /* probe/deref.h */
 struct builtin;      /* ir/ops.h */
+struct regex;        /* regex/regex.h */
 
 /* ---- expressions ---------------------------------------------------------- */
 enum expr_kind {
@@ -140,6 +141,7 @@ struct expr {
   const struct builtin *builtin; /* E_OP; E_CALL becomes E_OP for a built-in */
   s64 imm, imm2;             /* E_OP: the instruction's immediates */
   const struct ir_flags *flags;   /* E_OP: FLAGS_STR, ENUM_STR */
+  const struct regex *regex;     /* E_MATCH: b compiled, when pass 2 is through */
   const struct ir_strtab *strtab; /* E_OP without builtin: table lookup of args[0] */
 };
 

@@ -298,6 +298,7 @@ static bool stack_fn(const struct ir_ins *i)
   case FN_WARN:
   case FN_MATCHED:
   case FN_NGROUPS:
+  case FN_MEM_CHECK:
   case FN_FLAGS_STR:
   case FN_ENUM_STR:
     return false;

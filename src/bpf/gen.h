@@ -257,6 +257,7 @@ void sel_probe_name(struct gen *g, const struct ir_ins *i);
 void sel_state(struct gen *g, const struct ir_ins *i, u32 off);
 void sel_execname(struct gen *g, const struct ir_ins *i);
 void sel_print(struct gen *g, const struct ir_ins *i);
+void sel_mem_check(struct gen *g, const struct ir_block *b, const struct ir_ins *i);
 void sel_log(struct gen *g, const struct ir_ins *i);
 void sel_sprint(struct gen *g, const struct ir_ins *i);
 /* Sends a control record; text may be NULL. */

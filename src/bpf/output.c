@@ -121,6 +121,23 @@ static void dynamic_spec(struct gen *g, const char *rt, const struct ir_val *v)
   emit_ldx(g, SZ_DW, R0, R10, STK_TMP);
 }
 
+void sel_mem_check(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
+{
+  u32 ok = label_new(g);
+  load_int(g, &i->args[1], R2);
+  emit_movi(g, R1, (s64)RT_SPEC(CONV_M, i->imm, 0, RT_NO_PREC, 0));
+  emit_rt(g, "rt_spec_prec");
+  emit_mov(g, R3, R0);
+  load_int(g, &i->args[0], R2);
+  emit_stx(g, SZ_DW, R10, STK_TMP, R2);
+  rt_call(g, "rt_mem_check");
+  emit_jcci(g, BPF_JSGE, R0, 0, ok);
+  emit_ldx(g, SZ_DW, R1, R10, STK_TMP);
+  store_err(g, i->err | ERR_HAS_ADDR, R1);
+  emit_jmp(g, fail_label(g, b));
+  label_here(g, ok);
+}
+
 /* An item of a record at the position in R2, which is not of fixed size or place: R0 is the next
  * position.  */
 static void put_item(struct gen *g, const struct ir_ins *i, const struct rt_site *s, u32 k)

@@ -501,6 +501,9 @@ static void sel_fn(struct gen *g, const struct ir_block *b, const struct ir_ins 
   case FN_UREAD:
     sel_read(g, b, i);
     break;
+  case FN_MEM_CHECK:
+    sel_mem_check(g, b, i);
+    break;
   case FN_USER_STRING:
   case FN_USER_STRING2:
   case FN_USER_STRING_N:

@@ -80,6 +80,7 @@ void irb_condition(struct build *b, const struct expr *x, u32 yes, u32 no);
 /* Stores v in a variable that is no array element. */
 void irb_store(struct build *b, const struct expr *var, struct ir_val v);
 #define EMPTY_AGGREGATE "empty aggregate"
+#define READ_FAULT "read fault [man error::fault] at 0x%x"
 /* Raises an error at x unless ok is other than 0. */
 void irb_raise_unless(struct build *b, struct ir_val ok, const char *text, const struct expr *x);
 /* Raises "empty aggregate" when the statistic that h is a histogram of has no values. */

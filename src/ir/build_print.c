@@ -51,6 +51,19 @@ static void add_escaped(struct pieces *p, struct fmt_piece f, const struct ir_va
   add_arg(p, &text, IR_STR);
 }
 
+/* Memory that can't be read fails the call before it prints anything. */
+static void check_memory(struct pieces *p, const struct fmt_piece *f, const struct ir_val *addr,
+                         const struct ir_val *prec, const struct expr *x)
+{
+  struct ir_val v[2] = {*addr, val_int(f->prec_kind == FMT_STATIC ? f->prec : 1)};
+  if (f->prec_kind == FMT_DYNAMIC)
+    v[1] = *prec;
+  struct ir_ins *ins = irb_emit(p->b, IR_FN, v, 2);
+  ins->builtin = &ir_builtins[FN_MEM_CHECK];
+  ins->imm = f->flags & FMT_ALT;
+  ins->err = irb_error_new(p->b, READ_FAULT, x);
+}
+
 /* One conversion and its argument, which is v. */
 static void add_conv(struct pieces *p, const struct fmt_piece *f, const struct ir_val *v)
 {
@@ -68,8 +81,10 @@ static void add_conv(struct pieces *p, const struct fmt_piece *f, const struct i
   }
 }
 
-static void add_formatted(struct pieces *p, const struct print_expr *in, const struct ir_val *v)
+static void add_formatted(struct pieces *p, const struct expr *x, const struct ir_val *vals)
 {
+  const struct print_expr *in = x->print;
+  const struct ir_val *v = vals;
   for (u32 i = 0; i < in->fmt.n; i++) {
     const struct fmt_piece *f = &in->fmt.v[i];
     if (f->conv == CONV_LITERAL) {
@@ -80,6 +95,8 @@ static void add_formatted(struct pieces *p, const struct print_expr *in, const s
       add_arg(p, v++, IR_INT);
     if (f->prec_kind == FMT_DYNAMIC)
       add_arg(p, v++, IR_INT);
+    if (f->conv == CONV_M || f->conv == CONV_MM)
+      check_memory(p, f, v, v - 1, x->args.v[v - vals]);
     add_conv(p, f, v++);
   }
 }
@@ -158,7 +175,7 @@ struct ir_val irb_print_expr(struct build *b, const struct expr *x, u32 dst)
   irb_values(b, x->args.v, x->args.n, v);
   struct pieces p = pieces_new(b, x->print->to_string);
   if (x->print->formatted)
-    add_formatted(&p, x->print, v);
+    add_formatted(&p, x, v);
   else
     add_plain(&p, x, v);
   return finish(&p, dst);

@@ -128,6 +128,8 @@ u64 rt_fill(struct rt_mem *f, u64 pos, u64 word, u64 n);
 u64 rt_put_int(struct rt_mem *f, u64 pos, s64 value, u64 spec);
 u64 rt_put_str(struct rt_mem *f, u64 pos, u64 s, u64 spec);
 u64 rt_put_mem(struct rt_mem *f, u64 pos, u64 addr, u64 spec); /* %m, %M: BPF only */
+/* Negative when the memory that a %m or %M of this spec would show can't be read.  BPF only. */
+s64 rt_mem_check(struct rt_mem *f, u64 addr, u64 spec);
 /* The spec with a "*" argument put in: a negative width is FMT_LEFT, a negative precision none. */
 u64 rt_spec_width(u64 spec, s64 width);
 u64 rt_spec_prec(u64 spec, s64 prec);

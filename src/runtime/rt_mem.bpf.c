@@ -109,27 +109,37 @@ u64 rt_rec_fixed(struct rt_mem *f, u64 pos, u64 s, u64 width)
   return (pos + width + 7) & ~7ull;
 }
 
-/* %m's and %M's bytes, to a frame offset: how many; none after a fault.  Without the flag "#", an
- * address says whose memory it is of.  */
-INLINE u64 fetch_bytes(struct rt_mem *f, u64 at, u64 addr, u64 spec)
+/* %m's and %M's bytes, to a frame offset: how many; negative after a fault.  Without the flag "#",
+ * an address says whose memory it is of.  */
+INLINE s64 fetch_bytes(struct rt_mem *f, u64 at, u64 addr, u64 spec)
 {
   u64 n = SPEC_PREC(spec) == RT_NO_PREC ? 1 : SPEC_PREC(spec);
   if (n > M)
     n = M;
+  if (!n)
+    return 0;
   AT_MOST(n, M);
   const void *from = (const void *)addr;
   bool user = SPEC_FLAGS(spec) & RT_ALT || !(addr >> 63);
   s64 bad =
       user ? probe_read_user(f->bytes + at, n, from) : probe_read_kernel(f->bytes + at, n, from);
   PIN(bad);
-  return bad ? 0 : n;
+  return bad ? -1 : (s64)n;
+}
+
+s64 rt_mem_check(struct rt_mem *f, u64 addr, u64 spec)
+{
+  CHECK_FRAME(f);
+  return fetch_bytes(f, OFF_TMP, addr, spec);
 }
 
 u64 rt_rec_mem(struct rt_mem *f, u64 pos, u64 addr, u64 spec)
 {
   CHECK_FRAME(f);
   IN(pos);
-  u64 n = fetch_bytes(f, pos + 4, addr, spec);
+  s64 got = fetch_bytes(f, pos + 4, addr, spec);
+  u64 n = got < 0 ? 0 : (u64)got;
+  AT_MOST(n, M);
   *(u32 *)(f->bytes + pos) = (u32)n;
   return (pos + 4 + n + 7) & ~7ull;
 }
@@ -161,7 +171,9 @@ u64 rt_put_mem(struct rt_mem *f, u64 pos, u64 addr, u64 spec)
   u64 at = (u32)pos, last = pos >> 32;
   AT_MOST(last, POS_MAX);
   AT_MOST(at, last);
-  u64 n = fetch_bytes(f, OFF_TMP, addr, spec);
+  s64 got = fetch_bytes(f, OFF_TMP, addr, spec);
+  u64 n = got < 0 ? 0 : (u64)got;
+  AT_MOST(n, M);
   u64 hex = SPEC_CONV(spec) == RT_CONV_MM, width = SPEC_WIDTH(spec), len = n << hex;
   u64 pad = width > len ? width - len : 0, left = SPEC_FLAGS(spec) & RT_LEFT;
   if (pad && !left)

@@ -26,23 +26,15 @@ static bool refuse(struct user *u, const struct ir_fn *fn, const char *kind, con
   return false;
 }
 
-static bool reads_memory(const struct ir_fmt *f)
-{
-  for (u32 i = 0; i < f->print->fmt.n; i++)
-    if (f->print->fmt.v[i].conv == CONV_M || f->print->fmt.v[i].conv == CONV_MM)
-      return true;
-  return false;
-}
-
 static bool check_fn(struct user *u, const struct ir_fn *fn)
 {
   for (u32 b = 0; b < fn->blocks.n; b++)
     for (u32 k = 0; k < fn->blocks.v[b]->ins.n; k++) {
       const struct ir_ins *i = &fn->blocks.v[b]->ins.v[k];
+      if (i->op == IR_FN && i->builtin->fn == FN_MEM_CHECK)
+        return refuse(u, fn, "conversion", "%m");
       if (i->op == IR_FN && i->builtin->flags & BI_KERNEL)
         return refuse(u, fn, "function", i->builtin->name ? i->builtin->name : i->builtin->id);
-      if ((i->op == IR_PRINT || i->op == IR_SPRINT) && reads_memory(i->fmt))
-        return refuse(u, fn, "conversion", "%m");
     }
   return true;
 }

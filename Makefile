@@ -102,8 +102,7 @@ demo: deps-build
 check: deps-build deps-test fuzzers
 	@$(MAKE) -s all unit
 	@$(MAKE) -s SAN=1 all unit
-	@tests/run --san
-	@tests/vm/check
+	@tests/all
 
 # The peers that bench/run compares with.
 $(B)/bench/%: bench/%.c

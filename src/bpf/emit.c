@@ -187,12 +187,12 @@ static bool is_jump(const struct bpf_insn *i)
          BPF_OP(i->code) != BPF_EXIT;
 }
 
-static bool falls_through(const struct bpf_insn *i)
+bool insn_falls_through(const struct bpf_insn *i)
 {
   return i->code != (BPF_JMP | BPF_JA) && i->code != (BPF_JMP | BPF_EXIT);
 }
 
-static u32 width(const struct bpf_insn *i)
+u32 insn_width(const struct bpf_insn *i)
 {
   return i->code == (BPF_LD | BPF_IMM | BPF_DW) ? 2 : 1;
 }
@@ -203,12 +203,12 @@ static void reach(const struct bpf_sub *s, const s32 *target, bool *seen, u32 *s
   u32 n = 0;
   stack[n++] = 0;
   while (n) {
-    for (u32 at = stack[--n]; at < s->insns.n && !seen[at]; at += width(&s->insns.v[at])) {
+    for (u32 at = stack[--n]; at < s->insns.n && !seen[at]; at += insn_width(&s->insns.v[at])) {
       const struct bpf_insn *i = &s->insns.v[at];
       seen[at] = true;
       if (is_jump(i) && !seen[target[at]])
         stack[n++] = (u32)target[at];
-      if (!falls_through(i))
+      if (!insn_falls_through(i))
         break;
     }
   }
@@ -225,8 +225,9 @@ static bool is_empty_jump(const struct bpf_sub *s, const s32 *target, const bool
   return true;
 }
 
-/* Drops what is never reached, which the verifier would refuse, and closes up. */
-static void prune(struct gen *g, struct bpf_sub *s, s32 *target)
+/* Drops what is never reached, which the verifier would refuse, and closes up.  Returns the jumps'
+ * targets in what is left.  */
+static s32 *prune(struct gen *g, struct bpf_sub *s, s32 *target)
 {
   u32 n = s->insns.n, kept = 0, rel = 0;
   bool *seen = NEW_ARRAY(g->a, bool, n + 1);
@@ -235,27 +236,21 @@ static void prune(struct gen *g, struct bpf_sub *s, s32 *target)
   for (u32 at = n; at--;)
     if (seen[at] && is_empty_jump(s, target, seen, at))
       seen[at] = false;
-  for (u32 at = 0; at < n; at += width(&s->insns.v[at])) {
+  for (u32 at = 0; at < n; at += insn_width(&s->insns.v[at])) {
     moved[at] = kept;
-    kept += seen[at] ? width(&s->insns.v[at]) : 0;
+    kept += seen[at] ? insn_width(&s->insns.v[at]) : 0;
   }
   moved[n] = kept;
+  s32 *to = NEW_ARRAY(g->a, s32, kept + 1); /* targets; -1: no jump */
   for (u32 at = 0, w; at < n; at += w) {
-    struct bpf_insn i = s->insns.v[at];
-    w = width(&i);
+    w = insn_width(&s->insns.v[at]);
     if (!seen[at])
       continue;
-    if (is_jump(&i)) {
-      s32 off = (s32)moved[target[at]] - (s32)moved[at] - 1;
-      if (off != (s16)off && !g->failed) {
-        g->failed = true;
-        diag_msg(g->diag, DIAG_ERROR, "a handler or function is too long for a BPF program");
-      }
-      i.off = (s16)off;
+    bool jumps = is_jump(&s->insns.v[at]);
+    for (u32 k = 0; k < w; k++) {
+      to[moved[at] + k] = jumps ? (s32)moved[target[at]] : -1;
+      s->insns.v[moved[at] + k] = s->insns.v[at + k];
     }
-    if (w == 2)
-      s->insns.v[moved[at] + 1] = s->insns.v[at + 1];
-    s->insns.v[moved[at]] = i;
   }
   s->insns.n = kept;
   kept = 0;
@@ -267,6 +262,21 @@ static void prune(struct gen *g, struct bpf_sub *s, s32 *target)
     s->relocs.v[kept++] = r;
   }
   s->relocs.n = kept;
+  return to;
+}
+
+static void set_offsets(struct gen *g, struct bpf_sub *s, const s32 *target)
+{
+  for (u32 at = 0; at < s->insns.n; at++) {
+    if (target[at] < 0)
+      continue;
+    s32 off = target[at] - (s32)at - 1;
+    if (off != (s16)off && !g->failed) {
+      g->failed = true;
+      diag_msg(g->diag, DIAG_ERROR, "a handler or function is too long for a BPF program");
+    }
+    s->insns.v[at].off = (s16)off;
+  }
 }
 
 /* Resolves the current subprogram's jumps. */
@@ -275,7 +285,7 @@ void sub_end(struct gen *g)
   s32 *target = NEW_ARRAY(g->a, s32, g->s->insns.n + 1);
   for (u32 i = 0; i < g->fixups.n; i++)
     target[g->fixups.v[i].insn] = g->label_pos[g->fixups.v[i].label];
-  prune(g, g->s, target);
+  set_offsets(g, g->s, far_jumps(g, g->s, prune(g, g->s, target)));
   g->fixups.n = 0;
   g->nlabels = 0;
 }

@@ -168,10 +168,15 @@ void emit_mapval(struct gen *g, u8 dst, u32 map, u32 off);
 void emit_subptr(struct gen *g, u8 dst, u32 sub);
 void emit_callsub(struct gen *g, u32 sub);
 void emit_exit(struct gen *g);
+bool insn_falls_through(const struct bpf_insn *i);
+u32 insn_width(const struct bpf_insn *i); /* slots */
 u32 label_new(struct gen *g);
 void label_here(struct gen *g, u32 label);
 struct bpf_sub *sub_begin(struct gen *g, const char *name, u32 *index);
 void sub_end(struct gen *g);
+/* far.c: lets the jumps of a subprogram reach their targets (per instruction; -1: no jump).  Returns the
+ * targets in what the subprogram then is.  */
+s32 *far_jumps(struct gen *g, struct bpf_sub *s, s32 *target);
 
 /* ---- values ---------------------------------------------------------------- */
 u8 use_int(struct gen *g, const struct ir_val *v, u8 tmp);  /* register that holds it */

@@ -109,17 +109,18 @@ bool sel_equal(struct gen *g, const struct ir_ins *i)
   if (a->kind != V_REG || !equal_needs_no_call(g->f->fn, i))
     return false;
   const struct place *p = &g->f->place[a->reg];
-  const struct place *q = b->kind == V_REG ? &g->f->place[b->reg] : NULL;
+  bool literal = b->kind != V_REG;
+  const struct place *q = literal ? NULL : &g->f->place[b->reg];
   /* a literal as long as a padded place differs in the place's last byte at least */
-  bool fits = !q && (p->small || (b->len < EQUAL_MAX && ROUND_UP(b->len + 1, 8) <= p->size));
-  if (!fits && !(q && p->small && q->small))
+  bool fits = literal && (p->small || (b->len < EQUAL_MAX && ROUND_UP(b->len + 1, 8) <= p->size));
+  if (!fits && (literal || !p->small || !q->small))
     return false;
   u32 differs = label_new(g);
   emit_movi(g, R0, 1);
-  if (q)
-    both_padded(g, p, q, differs);
-  else
+  if (literal)
     with_literal(g, p, b, differs);
+  else
+    both_padded(g, p, q, differs);
   emit_movi(g, R0, 0);
   label_here(g, differs);
   def_done(g, i->dst, R0);

@@ -9,7 +9,7 @@
 static u32 site_new(struct gen *g, const struct ir_ins *i)
 {
   struct rt_site s = {.fmt = i->fmt, .width = NEW_ARRAY(g->a, u16, i->nargs + 1)};
-  for (u32 k = 0; k < i->nargs; k++)
+  for (u32 k = 0; k < i->fmt->nargs; k++)
     if (i->fmt->arg_type[k] == IR_STR && str_small(g, &i->args[k]))
       s.width[k] = i->args[k].kind == V_STR ? (u16)ROUND_UP(i->args[k].len + 1, 8)
                                             : (u16)g->f->place[i->args[k].reg].size;
@@ -36,10 +36,10 @@ static void count_lost(struct gen *g)
   emit_atomic(g, BPF_ADD, R1, 0, R2);
 }
 
-static bool fixed_size(const struct rt_site *s, u32 nargs, u32 *size)
+static bool fixed_size(const struct rt_site *s, u32 *size)
 {
   *size = sizeof(struct rt_rec);
-  for (u32 k = 0; k < nargs; k++) {
+  for (u32 k = 0; k < s->fmt->nargs; k++) {
     if ((s->fmt->arg_type[k] == IR_STR && !s->width[k]) || fmt_memory(s->fmt, k))
       return false;
     *size += s->fmt->arg_type[k] == IR_STR ? s->width[k] : 8;
@@ -214,7 +214,7 @@ void sel_print(struct gen *g, const struct ir_ins *i)
   u32 site = site_new(g, i), size;
   bool session = g->f->probe && g->f->probe->inst->kind == PROG_SESSION;
   bool event = g->f->probe && !session;
-  if (event && fixed_size(&g->img->sites.v[site], i->nargs, &size) && size <= 4096)
+  if (event && fixed_size(&g->img->sites.v[site], &size) && size <= 4096)
     print_reserved(g, i, site, size);
   else
     print_built(g, i, site);

@@ -172,8 +172,8 @@ static void print_built(struct gen *g, const struct ir_ins *i, u32 site)
   u32 off = sizeof(struct rt_rec); /* known while only fixed items came */
   bool known = true;
   emit_st(g, SZ_W, R9, (s32)rec, (s32)site);
-  for (u32 k = 0; k < i->nargs; k++) {
-    bool str = i->fmt->arg_type[k] == IR_STR, memory = fmt_memory(i->fmt, k);
+  for (u32 k = 0; k < s->fmt->nargs; k++) {
+    bool str = s->fmt->arg_type[k] == IR_STR, memory = fmt_memory(s->fmt, k);
     max += memory        ? ROUND_UP(g->M + 4, 8)
            : !str        ? 8
            : s->width[k] ? s->width[k]

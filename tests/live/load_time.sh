@@ -1,5 +1,5 @@
 #!/bin/bash
-# flags: serial
+# flags: serial host
 # timeout: 60
 # The example with the largest programs, a handler for each of 700 entries and exits of system calls, is compiled and loaded
 # within a second and a half of processor time: a second on two processors.

@@ -2,8 +2,6 @@
  * functions. */
 #include "bpf/gen.h"
 
-enum { LOOP_MAX = 1 << 23 }; /* iterations of one bpf_loop call */
-
 /* ---- regions ----------------------------------------------------------------- */
 
 static struct ir_block *block(const struct genfn *f, u32 id)
@@ -72,6 +70,10 @@ void find_exits(struct gen *g, struct genfn *f)
       if (ins_can_fail(g, &b->ins.v[k]))
         add_exit(g, f, b->loop, b->handler != IR_NO ? b->handler : TO_ERR(f));
     }
+  }
+  for (u32 l = 0; l < f->fn->loops.n && g->endless; l++) {
+    u32 handler = block(f, f->fn->loops.v[l].header)->handler;
+    add_exit(g, f, f->fn->loops.v[l].parent, handler != IR_NO ? handler : TO_ERR(f));
   }
 }
 
@@ -162,12 +164,20 @@ static void emit_loop_call(struct gen *g, u32 loop)
   emit_alui(g, BPF_ADD, R3, STK_FRAME);
   emit_movi(g, R4, 0);
   emit_helper(g, BPF_FUNC_loop);
+  if (r->exits.n > 1 || g->endless)
+    emit_ldx(g, SZ_W, R1, R9, offsetof(struct rt_frame, status));
+  if (g->endless) { /* never left: the kernel has ended it */
+    const struct ir_loop *l = &g->f->fn->loops.v[loop];
+    u32 left = label_new(g);
+    emit_jcci(g, BPF_JNE, R1, 0, left);
+    store_err(g, l->err ? l->err : g->endless_err, -1);
+    emit_jmp(g, fail_label(g, block(g->f, l->header)));
+    label_here(g, left);
+  }
   if (!r->exits.n) {
     emit_jmp(g, edge_label(g, TO_RET(g->f)));
     return;
   }
-  if (r->exits.n > 1)
-    emit_ldx(g, SZ_W, R1, R9, offsetof(struct rt_frame, status));
   for (u32 k = 0; k + 1 < r->exits.n; k++)
     emit_jcci(g, BPF_JEQ, R1, (s32)r->exits.v[k] + 1, edge_label(g, r->exits.v[k]));
   emit_jmp(g, edge_label(g, r->exits.v[r->exits.n - 1]));

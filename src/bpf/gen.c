@@ -18,6 +18,9 @@ enum { CTL_BYTES = sizeof(struct rt_ctl) };
 
 static bool body_can_fail(const struct gen *g, const struct ir_fn *fn)
 {
+  for (u32 l = 0; l < fn->loops.n && g->endless; l++)
+    if (fn->blocks.v[fn->loops.v[l].header]->handler == IR_NO)
+      return true;
   for (u32 n = 0; n < fn->blocks.n; n++)
     for (u32 k = 0; k < fn->blocks.v[n]->ins.n; k++)
       if (fn->blocks.v[n]->handler == IR_NO ? ins_can_fail(g, &fn->blocks.v[n]->ins.v[k])
@@ -35,6 +38,17 @@ static bool calls_abort(const struct ir_fn *fn)
         return true;
     }
   return false;
+}
+
+/* May a loop turn more often than bpf_loop lets it? */
+static void find_endless(struct gen *g)
+{
+  g->endless = g->m->no_budget || MAX(g->m->maxaction, g->m->maxaction_interruptible) > LOOP_MAX;
+  if (!g->endless)
+    return;
+  struct ir_error e = {.text = "MAXACTION exceeded"};
+  g->endless_err = g->m->errors.n;
+  vec_push(g->m->a, &g->m->errors, e);
 }
 
 static void find_failing(struct gen *g)
@@ -301,6 +315,7 @@ struct bpf_image *bpf_gen(struct arena *a, struct ir_module *m, const struct run
   for (u32 i = 0; i < m->probes.n; i++)
     if (own_cond(m->probes.v[i]))
       g->gfn[m->probes.v[i]->cond->id].gf = genfn_new(g, m->probes.v[i]->cond);
+  find_endless(g);
   find_failing(g);
   struct genfn **handler = place_all(g);
   bool *done = NEW_ARRAY(a, bool, m->probes.n + 1);

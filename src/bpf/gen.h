@@ -26,6 +26,7 @@ typedef int16_t s16;
 enum { R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10 };
 enum { STK_FRAME = -8, STK_CTX = -16, STK_TMP = -24, STK_TMP2 = -32, STK_SLOTS = -32 };
 enum { STACK_MODE_MAX = 384 };       /* bytes of slots in a handler without a frame */
+enum { LOOP_MAX = 1 << 23 };         /* iterations of one bpf_loop call */
 enum { SMALL_STR = 32 };             /* strings this short are zero-padded and copied inline */
 enum { ERR_HAS_ADDR = 0x40000000, ERR_SKIP = 0x3fffffff, ERR_ABORT = 0x3ffffffe };
 
@@ -142,6 +143,8 @@ struct gen {
   u32 M;                    /* MAXSTRINGLEN */
   u32 nerr_tab;             /* rodata offset of the table of error texts, 0: not made */
   u32 pp_tab, pn_tab, errno_tab;
+  bool endless;             /* loops may turn more often than the kernel lets them */
+  u32 endless_err;          /* then: the error of a loop that has none of its own */
   bool aborts;              /* the script calls abort(), which no catch stops */
   bool failed;
 };

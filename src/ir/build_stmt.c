@@ -10,6 +10,8 @@ static void count(struct build *b, const struct loc *loc, const char *what, cons
     return;
   }
   u32 err = irb_error_at(b, "MAXACTION exceeded", what, token, loc);
+  if (b->loop != IR_NO && !b->fn->loops.v[b->loop].err)
+    b->fn->loops.v[b->loop].err = err;
   b->budget_block = b->cur;
   b->budget_ins = b->cur->ins.n;
   struct ir_ins *ins = irb_emit(b, IR_BUDGET, NULL, 0);

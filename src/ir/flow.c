@@ -169,7 +169,7 @@ static bool remove_loops(struct arena *a, struct ir_fn *f, const bool *seen)
     if (number[k] != IR_NO) {
       u32 p = f->loops.v[k].parent;
       f->loops.v[number[k]] =
-          (struct ir_loop){f->loops.v[k].header, p == IR_NO ? IR_NO : number[p]};
+          (struct ir_loop){f->loops.v[k].header, p == IR_NO ? IR_NO : number[p], f->loops.v[k].err};
     }
   f->loops.n = n;
   return true;

@@ -121,7 +121,7 @@ static void put_in(struct arena *a, struct ir_fn *caller, struct ir_block *b, u3
   for (u32 l = 0; l < f->loops.n; l++) {
     u32 parent = f->loops.v[l].parent;
     struct ir_loop loop = {f->loops.v[l].header + s.block,
-                           parent == IR_NO ? b->loop : parent + s.loop};
+                           parent == IR_NO ? b->loop : parent + s.loop, f->loops.v[l].err};
     vec_push(a, &caller->loops, loop);
   }
   for (u32 n = 0; n < f->blocks.n; n++)

@@ -164,6 +164,7 @@ struct ir_block {
 struct ir_loop {
   u32 header;              /* block */
   u32 parent;              /* enclosing loop or IR_NO */
+  u32 err;                 /* of one turn too many, for executors that can't turn for ever; 0: of no place */
 };
 
 struct ir_fn {

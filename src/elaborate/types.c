@@ -223,6 +223,8 @@ static void ty_assign(struct infer *t, struct expr *x, enum type want)
 /* Every overload that may be tried has the same parameters and the same result. */
 static void ty_call(struct infer *t, struct expr *x, enum type want)
 {
+  for (struct sym_func *f = x->func; f && want == TY_UNKNOWN; f = f->next_overload)
+    want = f->type;
   for (struct sym_func *f = x->func; f; f = f->next_overload) {
     struct fsym *fs = (struct fsym *)f;
     for (u32 i = 0; i < f->params.n; i++) {
@@ -230,8 +232,6 @@ static void ty_call(struct infer *t, struct expr *x, enum type want)
       key_slot(t, x->args.v[i], i, &p->l.type, &p->type_loc);
     }
     slot(t, x, &f->type, &fs->type_loc, f->name, want);
-    if (want == TY_UNKNOWN && f->type != TY_UNKNOWN)
-      want = f->type;
   }
 }
 

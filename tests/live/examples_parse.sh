@@ -17,8 +17,6 @@ fi
 exceptions() {
   cat <<'END'
 security-bandaid-template.stp  a template: has "{...}" for a body
-net_xmit_json.stp              the library has no JSON macros
-netfilter_summary_json.stp     the library has no JSON macros
 END
 }
 

@@ -136,3 +136,11 @@ void queue_linger(struct queue *q, u64 ns)
     ;
   pthread_mutex_unlock(&q->lock);
 }
+
+bool queue_idle(struct queue *q)
+{
+  pthread_mutex_lock(&q->lock);
+  bool idle = !q->head && q->waiting;
+  pthread_mutex_unlock(&q->lock);
+  return idle;
+}

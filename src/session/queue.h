@@ -40,6 +40,8 @@ void queue_close(struct queue *q);
  * caller's until given back.  */
 struct queue_chunk *queue_take(struct queue *q);
 void queue_give_back(struct queue *q, struct queue_chunk *c); /* a whole list */
+/* Is everything taken and given back, as far as the consumer has come?  */
+bool queue_idle(struct queue *q);
 /* Lets more records gather for up to `ns`; returns early when the queue is closed. */
 void queue_linger(struct queue *q, u64 ns);
 

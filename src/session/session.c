@@ -42,7 +42,8 @@ enum {
   LINGER_NS = 1000000,   /* the writer's pause between batches: bounds its system calls */
   DRAIN_MS = 100,        /* a drain that can be woken waits this long, */
   DRAIN_POLL_MS = 5,     /* others this long */
-  CONDITION_POLL_MS = 20 /* how soon probe conditions follow what event handlers change */
+  CONDITION_POLL_MS = 20, /* how soon probe conditions follow what event handlers change */
+  BEGIN_WRITTEN_MS = 1000 /* the command waits so long for the begin probes' output to be written */
 };
 
 /* A session handler and what -t reports of it. */
@@ -495,8 +496,12 @@ static void command_over(struct session *s)
   stop(s, STOP_EXIT);
 }
 
+/* What begin probes print comes before what the command does, unless nobody reads it. */
 static void release_command(struct session *s)
 {
+  drain_all(s);
+  for (u32 ms = 0; ms < BEGIN_WRITTEN_MS && !queue_idle(&s->queue); ms++)
+    usleep(1000);
   int err = command_release(&s->cmd);
   if (err)
     say(s, "ERROR", "Couldn't run '%s': %s", s->o->command, strerror(err));

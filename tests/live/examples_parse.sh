@@ -36,6 +36,9 @@ meta_arguments() {
   sed -n "s/^test_check:.* [^ ]*${1##*/}\"* *//p" "${1%.stp}.meta" 2>/dev/null | head -1 | sed 's/[<>|;&].*//'
 }
 
+# Some have `which stap` for an argument.
+PATH=${STAP%/*}:$PATH
+
 failed=0 count=0
 complain() {
   echo "$1"

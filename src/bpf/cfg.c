@@ -158,7 +158,7 @@ static void emit_loop_call(struct gen *g, u32 loop)
 {
   struct region *r = g->f->region[1 + loop];
   emit_st(g, SZ_W, R9, offsetof(struct rt_frame, status), 0);
-  emit_movi(g, R1, LOOP_MAX);
+  emit_movi(g, R1, turns_within(g, g->f, loop) ? turn_calls(g) : LOOP_MAX);
   emit_subptr(g, R2, r->sub_index);
   emit_mov(g, R3, R10);
   emit_alui(g, BPF_ADD, R3, STK_FRAME);
@@ -318,12 +318,17 @@ static void gen_loop(struct gen *g, struct genfn *f, u32 loop)
     emit_ldx(g, SZ_DW, R1, R2, STK_CTX - STK_FRAME);
     emit_stx(g, SZ_DW, R10, STK_CTX, R1);
   }
+  struct held held = {0};
+  bool within = turns_within(g, f, loop);
+  if (within)
+    turns_begin(g, loop, &held);
   emit_blocks(g, r);
   u32 header = f->fn->loops.v[loop].header;
   for (u32 t = 0; t < f->fn->blocks.n + 2; t++) {
     if (!g->target_label[t] || g->label_pos[g->target_label[t] - 1] >= 0)
       continue;
     label_here(g, g->target_label[t] - 1);
+    turns_store(g, &held);
     if (t == header) {
       emit_movi(g, R0, 0);
     } else {
@@ -332,6 +337,8 @@ static void gen_loop(struct gen *g, struct genfn *f, u32 loop)
     }
     emit_exit(g);
   }
+  if (within)
+    turns_end(g, &held);
   sub_end(g);
 }
 

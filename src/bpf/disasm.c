@@ -5,6 +5,7 @@
 
 #include "bpf/bpf.h"
 #include "elaborate/program.h"
+#include "target/target.h"
 
 static const char *helper_name(s32 id)
 {
@@ -57,6 +58,8 @@ static void put_jump(struct strbuf *b, const struct bpf_insn *i, s32 at)
   char r = BPF_CLASS(i->code) == BPF_JMP ? 'r' : 'w';
   if (BPF_OP(i->code) == BPF_JA)
     sb_printf(b, "goto %d", at + 1 + i->off);
+  else if (i->code == MAY_GOTO)
+    sb_printf(b, "may_goto %d", at + 1 + i->off);
   else if (BPF_OP(i->code) == BPF_EXIT)
     sb_puts(b, "exit");
   else if (BPF_OP(i->code) == BPF_CALL && i->src_reg == BPF_PSEUDO_CALL)

@@ -1,6 +1,8 @@
 /* Builds instructions, labels and relocations of the current subprogram. */
 #include "bpf/gen.h"
 
+#include "target/target.h"
+
 u32 emit(struct gen *g, u8 code, u8 dst, u8 src, s16 off, s32 imm)
 {
   struct bpf_insn in = {
@@ -100,6 +102,11 @@ void emit_jcc(struct gen *g, u8 op, u8 dst, u8 src, u32 label)
 void emit_jcci(struct gen *g, u8 op, u8 dst, s32 imm, u32 label)
 {
   add_fixup(g, emit(g, BPF_JMP | op | BPF_K, dst, 0, 0, imm), label);
+}
+
+void emit_may_goto(struct gen *g, u32 label)
+{
+  add_fixup(g, emit(g, MAY_GOTO, 0, 0, 0, 0), label);
 }
 
 void emit_helper(struct gen *g, u32 helper)

@@ -27,6 +27,7 @@ enum { R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10 };
 enum { STK_FRAME = -8, STK_CTX = -16, STK_TMP = -24, STK_TMP2 = -32, STK_SLOTS = -32 };
 enum { STACK_MODE_MAX = 384 };       /* bytes of slots in a handler without a frame */
 enum { LOOP_MAX = 1 << 23 };         /* iterations of one bpf_loop call */
+enum { TURN_CALLS = 4 };             /* calls of a loop that turns within one, each up to 250 ms */
 enum { SMALL_STR = 32 };             /* strings this short are zero-padded and copied inline */
 enum { ERR_HAS_ADDR = 0x40000000, ERR_SKIP = 0x3fffffff, ERR_ABORT = 0x3ffffffe };
 
@@ -146,6 +147,7 @@ struct gen {
   bool endless;             /* loops may turn more often than the kernel lets them */
   u32 endless_err;          /* then: the error of a loop that has none of its own */
   bool aborts;              /* the script calls abort(), which no catch stops */
+  bool may_goto, may_goto_known; /* the kernel has that instruction */
   bool failed;
 };
 
@@ -162,6 +164,7 @@ void emit_atomic(struct gen *g, s32 op, u8 dst, s32 off, u8 src); /* 64 bits */
 void emit_jmp(struct gen *g, u32 label);
 void emit_jcc(struct gen *g, u8 op, u8 dst, u8 src, u32 label);
 void emit_jcci(struct gen *g, u8 op, u8 dst, s32 imm, u32 label);
+void emit_may_goto(struct gen *g, u32 label);          /* jumps when the kernel has had enough of the loop */
 void emit_helper(struct gen *g, u32 helper);
 void emit_rt(struct gen *g, const char *name);
 void emit_rt_template(struct gen *g, const char *name, const struct bpf_rt_params *p);
@@ -287,6 +290,23 @@ void gen_loops(struct gen *g, struct genfn *f);
 void gen_called(struct gen *g);                             /* functions that the unit calls */
 /* The program that runs probe `first`, and others that share it (marked done). */
 void gen_unit(struct gen *g, struct genfn **handler, u32 first, bool *done);
+
+/* ---- loops within one call of their callback: turns.c ---------------------------------- */
+enum { HELD_MAX = 5 };
+struct held {               /* variables that a loop holds in registers */
+  u32 n, again;             /* label: where the turns of a call end */
+  struct {
+    u32 reg;
+    bool assigned;
+    struct place slot;      /* its place outside the loop */
+  } v[HELD_MAX];
+};
+bool turns_within(struct gen *g, const struct genfn *f, u32 loop);
+u32 turn_calls(const struct gen *g);                        /* how often such a callback is called at most */
+/* The callback, whose R9 is the frame: begin, the loop's blocks, then store before each way out, end. */
+void turns_begin(struct gen *g, u32 loop, struct held *h);
+void turns_store(struct gen *g, const struct held *h);
+void turns_end(struct gen *g, struct held *h);
 
 /* ---- globals: mapop.c, used by statiter.c ----------------------------------------- */
 struct key {

@@ -14,17 +14,13 @@ static bool has_cap(const struct __user_cap_data_struct data[2], u32 cap)
   return data[cap / 32].effective >> cap % 32 & 1;
 }
 
-/* A tracing program: what the least of scripts needs. */
-static int try_load(void)
+/* Loads a tracing program: 0 or an error. */
+static int try_load(const struct bpf_insn *insns, u32 n)
 {
-  static const struct bpf_insn nothing[] = {
-      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
-      {.code = BPF_JMP | BPF_EXIT},
-  };
   union bpf_attr attr = {
       .prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT,
-      .insns = (uintptr_t)nothing,
-      .insn_cnt = ARRAY_SIZE(nothing),
+      .insns = (uintptr_t)insns,
+      .insn_cnt = n,
       .license = (uintptr_t) "GPL",
   };
   int fd = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
@@ -34,18 +30,34 @@ static int try_load(void)
   return 0;
 }
 
+bool target_may_goto(void)
+{
+  static const struct bpf_insn turn[] = {
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+      {.code = MAY_GOTO, .off = 1},
+      {.code = BPF_JMP | BPF_JA, .off = -2},
+      {.code = BPF_JMP | BPF_EXIT},
+  };
+  return try_load(turn, ARRAY_SIZE(turn)) == 0;
+}
+
 void target_features(struct target *t, struct features *f)
 {
   (void)t;
   struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
   struct __user_cap_data_struct data[2] = {0};
+  /* what the least of scripts needs */
+  static const struct bpf_insn nothing[] = {
+      {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+      {.code = BPF_JMP | BPF_EXIT},
+  };
   *f = (struct features){0};
   if (syscall(SYS_capget, &head, data) == 0) {
     f->has_cap_bpf = has_cap(data, CAP_BPF);
     f->has_cap_perfmon = has_cap(data, CAP_PERFMON);
     f->has_cap_sys_admin = has_cap(data, CAP_SYS_ADMIN);
   }
-  f->bpf_errno = try_load();
+  f->bpf_errno = try_load(nothing, ARRAY_SIZE(nothing));
   f->bpf = f->bpf_errno == 0;
 }
 

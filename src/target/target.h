@@ -69,6 +69,10 @@ struct features {
   bool has_cap_bpf, has_cap_perfmon, has_cap_sys_admin;
 };
 void target_features(struct target *t, struct features *f);
+/* Whether programs may jump backwards behind the instruction may_goto (Linux 6.9; its code is not in
+ * every linux/bpf.h).  Asks the kernel by loading a program.  */
+enum { MAY_GOTO = 0xe5 }; /* BPF_JMP | BPF_JCOND */
+bool target_may_goto(void);
 /* Why programs can't be loaded, and what to do, as one message for the user; NULL: they can. */
 const char *target_bpf_refusal(struct target *t, const struct features *f);
 

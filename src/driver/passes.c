@@ -522,8 +522,8 @@ int passes_run(struct arena *a, struct options *o)
             o->dump);
     return 1;
   }
-  if (o->dump)
-    o->last_pass = MIN(o->last_pass, strcmp(o->dump, "bpf") ? 3u : 4u);
+  if (o->dump) /* whatever -p says */
+    o->last_pass = strcmp(o->dump, "bpf") ? 3 : 4;
   compile_start(&c, a, o, stderr);
   u32 number = 1;
   bool ok = true;

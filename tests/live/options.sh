@@ -48,6 +48,9 @@ done
 try -p 9 -e 'probe begin { exit() }'
 check "-p 9" 1 "$status"
 
+try -p 1 --dump=build -e 'probe begin { exit() }'
+has "--dump" 'FN EXIT' "$out"
+
 try -t -e 'probe begin { exit() }'
 has "-t" 'begin.*hits: 1' "$out$err"
 

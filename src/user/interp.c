@@ -198,8 +198,10 @@ static bool map_write(struct user *u, const struct act *a, const struct insn *i)
   case IR_MRMW:
     return rmw(u, a, i, &v->num, a->r[x]);
   case IR_MCAT:
-    frame_put(u, a->sb + i->dst, v->str, strlen(v->str));
-    rt_concat(u->mem, a->sb + i->dst, a->sb + i->dst, str_off(a, x));
+    sb_reset(&u->out);
+    sb_puts(&u->out, v->str);
+    sb_puts(&u->out, str(u, a, x)); /* which may be where the result goes */
+    frame_put(u, a->sb + i->dst, u->out.s ? u->out.s : "", u->out.n);
     elem_set_str(e, str_at(u, a->sb + i->dst));
     return true;
   default:

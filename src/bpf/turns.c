@@ -14,7 +14,7 @@
 #include "target/target.h"
 
 /* What one instruction uses besides R0 to R2 and its operands' registers; emit.c takes R5. */
-static bool clobbers(const struct ir_ins *i, u8 reg)
+static bool clobbers(const struct ir_ins *i, u32 reg)
 {
   switch (reg) {
   case R3:
@@ -92,7 +92,7 @@ static void look(struct gen *g, u32 loop, u32 *uses, bool *assigned, bool *taken
       const struct ir_ins *i = &b->ins.v[k];
       for (u32 a = 0; a < i->nargs; a++)
         count_use(f, uses, &i->args[a]);
-      for (u8 m = R3; m <= R4; m++)
+      for (u32 m = R3; m <= R4; m++)
         taken[m] |= clobbers(i, m);
       if (i->dst == IR_NO)
         continue;

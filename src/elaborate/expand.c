@@ -150,6 +150,19 @@ static struct probe_point *join_points(struct elab *e, const struct probe_point 
   return pt;
 }
 
+/* The point with another first name. */
+static struct probe_point *point_named(struct elab *e, const struct probe_point *pt,
+                                       const char *name)
+{
+  struct probe_point *out = point_new(e, pt);
+  struct point_part first = pt->parts.v[0];
+  first.name = name;
+  vec_push(e->a, &out->parts, first);
+  for (u32 i = 1; i < pt->parts.n; i++)
+    vec_push(e->a, &out->parts, pt->parts.v[i]);
+  return out;
+}
+
 static const char *point_text(struct elab *e, const struct probe_point *pt)
 {
   struct strbuf b = {0};
@@ -413,10 +426,8 @@ static u32 expand_family(struct expansion *x, struct layer *in, struct probe_poi
   struct elab *e = x->e;
   struct probe_insts got = {0};
   struct probe_point *p = pt;
-  if (strcmp(head, pt->parts.v[0].name)) {
-    p = join_points(e, pt, pt, pt->parts.n);
-    p->parts.v[0].name = head;
-  }
+  if (strcmp(head, pt->parts.v[0].name))
+    p = point_named(e, pt, head);
   *why = NULL;
   e->why_part = NULL;
   if (f->expand(e, p, &got, why) <= 0)

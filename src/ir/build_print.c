@@ -13,20 +13,7 @@ struct pieces {
 
 static void add_text(struct pieces *p, const char *s, u32 n)
 {
-  struct fmt_piece *last = p->out->fmt.n ? &vec_last(&p->out->fmt) : NULL;
-  if (!n)
-    return;
-  if (!last || last->conv != CONV_LITERAL) {
-    vec_push(
-        p->b->a, &p->out->fmt,
-        (struct fmt_piece){.conv = CONV_LITERAL, .text = arena_strndup(p->b->a, s, n), .len = n});
-    return;
-  }
-  char *joined = arena_alloc(p->b->a, last->len + n + 1);
-  memcpy(joined, last->text, last->len);
-  memcpy(joined + last->len, s, n);
-  last->text = joined;
-  last->len += n;
+  print_add_text(p->b->a, p->out, s, n);
 }
 
 static bool is_plain(const struct fmt_piece *f)

@@ -2,6 +2,7 @@
  * violation ends the check; its text names the function, block and instruction.  */
 #include "ir/ir.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,26 +10,28 @@ struct check {
   const struct ir_module *m;
   const struct ir_fn *f;
   const struct ir_block *k;
-  const struct ir_ins *ins;
+  const struct ir_ins *ins; /* of k */
   struct strbuf *why;
 };
 
-static bool fail(const struct check *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
-static bool fail(const struct check *c, const char *fmt, ...)
+static void explain(const struct check *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static void explain(const struct check *c, const char *fmt, ...)
 {
   va_list ap;
   if (c->f)
     sb_printf(c->why, "%s: ", c->f->name ? c->f->name : "?");
   if (c->k)
     sb_printf(c->why, "@%u: ", c->k->id);
-  if (c->ins)
+  if (c->k && c->ins)
     sb_printf(c->why, "instruction %u, %s: ", (u32)(c->ins - c->k->ins.v),
               c->ins->op < IR_NOPS ? ir_ops[c->ins->op].name : "?");
   va_start(ap, fmt);
   sb_vprintf(c->why, fmt, ap);
   va_end(ap);
-  return false;
 }
+
+/* What a check returns when it has found a violation. */
+#define fail(c, ...) (explain(c, __VA_ARGS__), false)
 
 /* ---- operands ------------------------------------------------------------------------------- */
 
@@ -577,6 +580,7 @@ static bool check_flow(struct check *c)
 {
   u32 nb = c->f->blocks.n;
   struct flow w = {.c = c};
+  assert(nb); /* check_fn() refuses a function without */
   w.slot = calloc(c->f->regs.n + 1, sizeof(u32));
   w.words = number_slots(&w) / 64 + 1;
   w.in = calloc((size_t)nb * w.words, sizeof(u64));

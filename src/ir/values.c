@@ -227,21 +227,21 @@ static bool unchanged(const struct values *v, const struct ir_block *at, const s
   return true;
 }
 
-/* a[k] with k the current key of a foreach over a. */
-static bool is_current(const struct values *v, const struct ir_block *b, const struct ir_ins *i,
-                       const struct ir_iter **it)
+/* The foreach over a whose current key is the k of a[k]. */
+static const struct ir_iter *current_in(const struct values *v, const struct ir_ins *i)
 {
+  const struct ir_iter *it = NULL;
   if (i->op != IR_MGET)
-    return false;
+    return NULL;
   for (u32 c = 0; c < i->nargs; c++) {
     if (i->args[c].kind != V_REG)
-      return false;
+      return NULL;
     const struct fact *k = &v->now[i->args[c].reg];
-    if (k->kind != KEY || k->n != c || k->iter->map != i->global || (c && k->iter != *it))
-      return false;
-    *it = k->iter;
+    if (k->kind != KEY || k->n != c || k->iter->map != i->global || (it && k->iter != it))
+      return NULL;
+    it = k->iter;
   }
-  return unchanged(v, b, *it);
+  return it;
 }
 
 static bool replace(struct values *v, struct ir_val *x)
@@ -256,13 +256,13 @@ static bool replace(struct values *v, struct ir_val *x)
 static void rewrite(struct values *v, const struct ir_block *b, struct ir_ins *i)
 {
   struct ir_val x;
-  const struct ir_iter *it = NULL;
   for (u32 k = 0; k < i->nargs; k++)
     v->changed |= replace(v, &i->args[k]);
   v->changed |= fold_order(i);
   if (i->dst == IR_NO)
     return;
-  if (is_current(v, b, i, &it)) {
+  const struct ir_iter *it = current_in(v, i);
+  if (it && unchanged(v, b, it)) {
     i->op = IR_ITER_VALUE;
     i->iter = (struct ir_iter *)it;
     i->nargs = 0;

@@ -20,6 +20,23 @@ struct stmt *stmt_new(struct arena *a, enum stmt_kind kind, const struct loc *lo
   return s;
 }
 
+void print_add_text(struct arena *a, struct print_expr *p, const char *s, u32 n)
+{
+  if (!n)
+    return;
+  if (!p->fmt.n || vec_last(&p->fmt).conv != CONV_LITERAL) {
+    struct fmt_piece piece = {.conv = CONV_LITERAL, .text = arena_strndup(a, s, n), .len = n};
+    vec_push(a, &p->fmt, piece);
+    return;
+  }
+  struct fmt_piece *last = &vec_last(&p->fmt);
+  char *joined = arena_alloc(a, last->len + n + 1);
+  memcpy(joined, last->text, last->len);
+  memcpy(joined + last->len, s, n);
+  last->text = joined;
+  last->len += n;
+}
+
 static struct target_expr *target_copy(struct arena *a, const struct target_expr *t)
 {
   struct target_expr *c = NEW(a, struct target_expr);

@@ -234,6 +234,8 @@ struct ast_file {
 /* ---- building and walking --------------------------------------------------- */
 struct expr *expr_new(struct arena *a, enum expr_kind kind, const struct loc *loc);
 struct stmt *stmt_new(struct arena *a, enum stmt_kind kind, const struct loc *loc);
+/* Adds text to what a print call prints. */
+void print_add_text(struct arena *a, struct print_expr *p, const char *s, u32 n);
 /* Deep copies.  Pass 2 copies an alias's body once per derived probe. */
 struct expr *expr_copy(struct arena *a, const struct expr *e);
 struct stmt *stmt_copy(struct arena *a, const struct stmt *s);

@@ -2,6 +2,7 @@
  * production.  A syntax error unwinds to the declaration it is in; parsing goes on behind it.  */
 #include "lang/parser.h"
 
+#include <assert.h>
 #include <string.h>
 
 enum { MAX_DEPTH = 500, MAX_ERRORS = 20, MAX_BRACES = 4096, MAX_PARTS = 100 };
@@ -515,6 +516,7 @@ struct probe_point *parse_point(struct parse_env *env, const char *text)
   points(p, &list);
   if (cur(p)->kind != TOK_EOF)
     fail_at(p, cur(p), "expected end of probe point");
+  assert(list.n); /* no production of points makes none */
   for (u32 i = 1; i < list.n; i++)
     list.v[i - 1]->next = list.v[i];
   return list.v[0];

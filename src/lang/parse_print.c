@@ -7,11 +7,7 @@
 
 static void add_literal(struct parser *p, struct print_expr *pe, struct strbuf *b)
 {
-  if (!b->n)
-    return;
-  struct fmt_piece piece = {
-      .conv = CONV_LITERAL, .text = arena_strndup(p->a, b->s, b->n), .len = (u32)b->n};
-  vec_push(p->a, &pe->fmt, piece);
+  print_add_text(p->a, pe, b->s, (u32)b->n);
   sb_reset(b);
 }
 

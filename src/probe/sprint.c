@@ -16,21 +16,6 @@ struct expr *sprint_new(struct elab *e, const struct loc *loc)
   return x;
 }
 
-static void add_literal(struct elab *e, struct expr *x, const char *text, size_t len)
-{
-  struct print_expr *p = x->print;
-  struct fmt_piece *last = p->fmt.n ? &vec_last(&p->fmt) : NULL;
-  if (!len)
-    return;
-  if (last && last->conv == CONV_LITERAL) {
-    last->text = arena_printf(e->a, "%s%.*s", last->text, (int)len, text);
-    last->len = (u32)strlen(last->text);
-    return;
-  }
-  struct fmt_piece piece = {.text = arena_strndup(e->a, text, len), .len = (u32)len};
-  vec_push(e->a, &p->fmt, piece);
-}
-
 /* The format as a script would write it, for whoever prints the expression. */
 static void add_format(struct elab *e, struct expr *x, const char *text)
 {
@@ -41,7 +26,7 @@ static void add_format(struct elab *e, struct expr *x, const char *text)
 void sprint_text(struct elab *e, struct expr *x, const char *text)
 {
   add_format(e, x, text);
-  add_literal(e, x, text, strlen(text));
+  print_add_text(e->a, x->print, text, (u32)strlen(text));
 }
 
 /* conversion = "%" { "#" | "0" | "-" | "+" | " " } [width] ["." precision] { "l" } letter */
@@ -89,12 +74,12 @@ void sprint_arg(struct elab *e, struct expr *x, const char *fmt, struct expr *ar
 {
   size_t before = strcspn(fmt, "%");
   struct fmt_piece piece = {0};
-  add_literal(e, x, fmt, before);
+  print_add_text(e->a, x->print, fmt, (u32)before);
   const char *after = conversion(fmt + before, &piece);
   vec_push(e->a, &x->print->fmt, piece);
   vec_push(e->a, &x->args, arg);
   add_format(e, x, fmt);
-  add_literal(e, x, after, strlen(after));
+  print_add_text(e->a, x->print, after, (u32)strlen(after));
 }
 
 struct expr *sprint_done(struct elab *e, struct expr *x)

@@ -14,6 +14,7 @@
  * since then are higher, judged by the lowest: it left no outer part when the other did.  Where
  * that is equal, the one is better that was so before.  A match keeps only threads that started no
  * later, which may find a longer one.  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -465,8 +466,9 @@ static u32 free_moves(struct moves *m, s32 *want, u32 nregs)
 static void break_circle(struct moves *m, s32 *want, u32 nregs)
 {
   u32 r = 0;
-  while (want[r] < 0)
+  while (r < nregs && want[r] < 0)
     r++;
+  assert(r < nregs);
   move(m, RX_REGS - 1, r);
   for (u32 k = 0; k < nregs; k++)
     if (want[k] == (s32)r)

@@ -43,13 +43,12 @@ static void keep_newest(struct output *out, char *name)
     free(name);
     return;
   }
-  if (out->nnames == out->max_files) {
-    unlink(out->names[0]);
-    free(out->names[0]);
-    memmove(out->names, out->names + 1, (out->nnames - 1) * sizeof(*out->names));
-    out->nnames--;
+  char **place = &out->names[out->number % out->max_files];
+  if (*place) {
+    unlink(*place);
+    free(*place);
   }
-  out->names[out->nnames++] = name;
+  *place = name;
 }
 
 static int open_file(struct output *out)
@@ -143,11 +142,10 @@ int output_write(struct output *out, const char *s, size_t n)
 
 int output_close(struct output *out)
 {
-  for (u32 i = 0; i < out->nnames; i++)
+  for (u32 i = 0; out->names && i < out->max_files; i++)
     free(out->names[i]);
   free(out->names);
   out->names = NULL;
-  out->nnames = 0;
   if (!out->pattern || out->fd < 0)
     return out->error ? -1 : 0;
   int rc = close(out->fd);

@@ -11,8 +11,7 @@ struct output {
   u32 max_files;         /* -S: how many are kept; 0: all */
   u32 number;            /* of the file being written */
   u64 written;           /* bytes in it */
-  char **names;          /* files still there, oldest first (max_files != 0) */
-  u32 nnames;
+  char **names;          /* files still there, by number modulo max_files; NULL: none yet */
   int error;             /* errno of the write that failed; 0: none */
   const char *error_op;  /* "write", "open" */
 };

@@ -97,10 +97,11 @@ static int make_frame(struct user *u)
   u->mem_size = u->str_end + RT_SLACK(u->M) + u->M;
   u->nints = words;
   u->mem = reserve(u->mem_size);
-  u->ints = reserve((words + 1) * sizeof(*u->ints));
+  size_t ints_size = (words + 1) * sizeof(*u->ints);
+  u->ints = reserve(ints_size);
   if (!u->mem || !u->ints) {
-    diag_msg(u->diag, DIAG_ERROR, "Couldn't get %llu bytes of memory: %s",
-             (unsigned long long)(u->mem_size + words * sizeof(*u->ints)), strerror(errno));
+    diag_msg(u->diag, DIAG_ERROR, "Couldn't get %zu bytes of memory: %s", u->mem_size + ints_size,
+             strerror(errno));
     return -1;
   }
   u->f = (struct rt_frame *)u->mem;
@@ -193,21 +194,22 @@ static int user_run(struct executor *x, struct ir_probe *p)
   return 0;
 }
 
-static void show(const struct global *g, const union uval *keys, const union uval *val, void *arg,
+static void show(const struct ir_global *g, const union uval *keys, const union uval *val,
+                 void *arg,
                  void (*visit)(void *arg, const struct ir_val *keys, const struct ir_val *val,
                                const struct rt_stat *stat))
 {
   struct ir_val k[9], v = {.kind = V_INT};
-  for (u32 i = 0; i < g->g->nkeys; i++)
-    if (g->g->key_type[i] == TY_STRING)
+  for (u32 i = 0; i < g->nkeys; i++)
+    if (g->key_type[i] == TY_STRING)
       k[i] = (struct ir_val){.kind = V_STR, .str = keys[i].str, .len = (u32)strlen(keys[i].str)};
     else
       k[i] = (struct ir_val){.kind = V_INT, .num = keys[i].num};
-  if (g->g->type == TY_STRING)
+  if (g->type == TY_STRING)
     v = (struct ir_val){.kind = V_STR, .str = val->str, .len = (u32)strlen(val->str)};
-  else if (g->g->type == TY_LONG)
+  else if (g->type == TY_LONG)
     v.num = val->num;
-  visit(arg, k, &v, g->g->type == TY_STATS ? val->stat : NULL);
+  visit(arg, k, &v, g->type == TY_STATS ? val->stat : NULL);
 }
 
 static int user_read_global(struct executor *x, const struct ir_global *ir, void *arg,
@@ -217,13 +219,13 @@ static int user_read_global(struct executor *x, const struct ir_global *ir, void
   struct user *u = x->priv;
   const struct global *g = &u->globals[ir->id];
   if (!ir->nkeys) {
-    show(g, NULL, &g->val, arg, visit);
+    show(ir, NULL, &g->val, arg, visit);
     return 0;
   }
   struct ir_iter by_value = {.map = (struct ir_global *)ir, .sort_dir = -1, .sort_stat = STAT_NONE};
   struct iter *it = iter_new(u, g, &by_value, NULL, NULL);
   for (u32 i = 0; i < it->n; i++)
-    show(g, it->v[i].e->key, &it->v[i].e->val, arg, visit);
+    show(ir, it->v[i].e->key, &it->v[i].e->val, arg, visit);
   iter_free(it);
   return 0;
 }

@@ -210,6 +210,22 @@ static void place_fn(struct gen *g, struct genfn *f)
   find_locks(g, f);
 }
 
+/* Places a handler or a condition: on the stack if it may be without a frame and takes no more than
+ * `max` bytes there, else in the frame. */
+static struct genfn *place_within(struct gen *g, struct genfn *f, s32 max)
+{
+  place_fn(g, f);
+  if (!f->framed && f->stack_used > max) {
+    struct genfn *again = genfn_new(g, f->fn);
+    again->probe = f->probe;
+    again->framed = true;
+    place_fn(g, again);
+    f = again;
+  }
+  find_exits(g, f);
+  return f;
+}
+
 /* Has the probe a condition that no earlier one shares? */
 static bool own_cond(const struct ir_probe *p)
 {
@@ -243,10 +259,9 @@ static struct genfn **place_all(struct gen *g)
   }
   for (u32 i = 0; i < m->probes.n; i++)
     if (own_cond(m->probes.v[i])) {
-      struct genfn *f = g->gfn[m->probes.v[i]->cond->id].gf;
-      f->framed = needs_frame(g, f->fn);
-      place_fn(g, f);
-      find_exits(g, f);
+      struct genfn **f = &g->gfn[m->probes.v[i]->cond->id].gf;
+      (*f)->framed = needs_frame(g, (*f)->fn);
+      *f = place_within(g, *f, COND_STACK_MAX);
     }
   u32 ints = g->int_top, strs = g->str_top, max = strs;
   for (u32 i = 0; i < m->probes.n; i++) {
@@ -256,20 +271,12 @@ static struct genfn **place_all(struct gen *g)
     }
     g->int_top = ints;
     g->str_top = strs;
-    struct genfn *f = handler[i] = genfn_new(g, m->probes.v[i]->handler);
+    struct genfn *f = genfn_new(g, m->probes.v[i]->handler);
     f->probe = m->probes.v[i];
     const struct ir_fn *cond = f->probe->cond;
     f->framed = (cond && g->gfn[cond->id].gf->framed) || f->probe->inst->kind == PROG_SESSION ||
                 needs_frame(g, f->fn);
-    place_fn(g, f);
-    if (!f->framed && f->stack_used + CTL_BYTES > STACK_MODE_MAX) {
-      *f = (struct genfn){0};
-      f = handler[i] = genfn_new(g, m->probes.v[i]->handler);
-      f->probe = m->probes.v[i];
-      f->framed = true;
-      place_fn(g, f);
-    }
-    find_exits(g, f);
+    handler[i] = place_within(g, f, STACK_MODE_MAX - CTL_BYTES);
     max = MAX(max, g->str_top);
   }
   g->img->frame_size = ROUND_UP(max, 8) + RT_SLACK(g->M);

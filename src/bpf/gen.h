@@ -26,6 +26,7 @@ typedef int16_t s16;
 enum { R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10 };
 enum { STK_FRAME = -8, STK_CTX = -16, STK_TMP = -24, STK_TMP2 = -32, STK_SLOTS = -32 };
 enum { STACK_MODE_MAX = 384 };       /* bytes of slots in a handler without a frame */
+enum { COND_STACK_MAX = 96 };        /* ... in a condition, which such a handler may call */
 enum { LOOP_MAX = 1 << 23 };         /* iterations of one bpf_loop call */
 enum { TURN_CALLS = 4 };             /* calls of a loop that turns within one, each up to 250 ms */
 enum { SMALL_STR = 32 };             /* strings this short are zero-padded and copied inline */

@@ -212,8 +212,10 @@ static void stat_sort(struct stmt *s)
 void compute_stats(struct elab *e)
 {
   for (u32 i = 0; i < e->prog->probes.n; i++) {
-    stmt_walk(e->prog->probes.v[i]->body, stat_visit, e);
-    stat_sort(e->prog->probes.v[i]->body);
+    struct probe_inst *pi = e->prog->probes.v[i];
+    stmt_walk(pi->body, stat_visit, e);
+    expr_walk(&pi->cond, stat_visit, e);
+    stat_sort(pi->body);
   }
   for (u32 i = 0; i < e->st->all_funcs.n; i++)
     if (e->st->all_funcs.v[i]->f.used) {

@@ -220,11 +220,12 @@ void sel_print(struct gen *g, const struct ir_ins *i)
     print_built(g, i, site);
 }
 
-/* log(s) is println(s). */
+/* log(s) is print(s), and ends its line. */
 void sel_log(struct gen *g, const struct ir_ins *i)
 {
   static const enum ir_type arg_type[] = {IR_STR};
-  static struct print_expr line = {.line = true};
+  static struct fmt_piece text = {.conv = CONV_S};
+  static struct print_expr line = {.line = true, .fmt = {.v = &text, .n = 1}};
   static const struct ir_fmt fmt = {
       .print = &line, .nargs = 1, .arg_type = (enum ir_type *)arg_type};
   struct ir_ins print = *i;
@@ -279,32 +280,13 @@ static void sprint_pieces(struct gen *g, const struct ir_ins *i)
   }
 }
 
-/* sprint(), sprintln(), sprintd(), sprintdln(): plain values. */
-static void sprint_plain(struct gen *g, const struct ir_ins *i)
-{
-  const struct print_expr *pe = i->fmt->print;
-  for (u32 k = 0; k < i->nargs; k++) {
-    bool str = i->fmt->arg_type[k] == IR_STR;
-    u32 conv = pe->is_char ? CONV_C : str ? CONV_S : CONV_D;
-    if (k && pe->delim)
-      put_literal(g, pe->delim, (u32)strlen(pe->delim));
-    emit_movi(g, R4, (s64)RT_SPEC(conv, 0, 0, RT_NO_PREC, 0));
-    put_value(g, &i->args[k], str ? "rt_put_str" : "rt_put_int");
-  }
-  if (pe->newline)
-    put_literal(g, "\n", 1);
-}
-
 void sel_sprint(struct gen *g, const struct ir_ins *i)
 {
   /* Built aside: the destination may be one of the arguments. */
   u32 build = g->f->rec_off;
   emit_st(g, SZ_B, R9, (s32)build, 0);
   emit_movi(g, R0, (s64)RT_POS(build, g->M));
-  if (i->fmt->print->formatted)
-    sprint_pieces(g, i);
-  else
-    sprint_plain(g, i);
+  sprint_pieces(g, i);
   emit_movi(g, R2, dst_off(g, i));
   emit_movi(g, R3, build);
   emit_movi(g, R4, g->M);

@@ -266,6 +266,22 @@ static bool call_ins(const struct check *c)
   return dst_is(c, f->result);
 }
 
+/* The pieces take every argument, conversions of strings a string. */
+static bool pieces(const struct check *c, const struct ir_fmt *f)
+{
+  u32 n = 0;
+  for (u32 i = 0; i < f->print->fmt.n; i++) {
+    const struct fmt_piece *p = &f->print->fmt.v[i];
+    if (p->conv == CONV_LITERAL)
+      continue;
+    n += (p->width_kind == FMT_DYNAMIC) + (p->prec_kind == FMT_DYNAMIC);
+    if (n < f->nargs && (f->arg_type[n] == IR_STR) != (p->conv == CONV_S))
+      return fail(c, "argument %u isn't what its conversion shows", n);
+    n++;
+  }
+  return n == f->nargs || fail(c, "the format takes %u arguments", n);
+}
+
 static bool print_ins(const struct check *c)
 {
   const struct ir_fmt *f = c->ins->fmt;
@@ -276,6 +292,8 @@ static bool print_ins(const struct check *c)
   for (u32 i = 0; i < f->nargs; i++)
     if (!arg_is(c, i, f->arg_type[i]))
       return false;
+  if (!pieces(c, f))
+    return false;
   if (f->print->to_string != (c->ins->op == IR_SPRINT))
     return fail(c, "the format is one of %s", f->print->to_string ? "SPRINT" : "PRINT");
   return dst_is(c, c->ins->op == IR_SPRINT ? IR_STR : IR_VOID);

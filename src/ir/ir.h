@@ -79,7 +79,7 @@ struct ir_global {
 
 struct ir_fmt {
   u32 id;
-  struct print_expr *print; /* pieces; arguments in order incl. "*" widths */
+  struct print_expr *print; /* of pieces alone, and .line; arguments in order incl. "*" widths */
   u32 nargs;
   enum ir_type *arg_type;
 };

@@ -76,9 +76,6 @@ static void put_error(struct strbuf *b, const struct ir_error *e)
 
 static void put_fmt(struct strbuf *b, const struct print_expr *p)
 {
-  sb_printf(b, " %d%d%d%d%d%d", p->to_string, p->formatted, p->newline, p->line, p->delimited,
-            p->is_char);
-  put_str(b, p->delim);
   for (u32 k = 0; k < p->fmt.n; k++) {
     const struct fmt_piece *f = &p->fmt.v[k];
     sb_printf(b, " %d,%u,%d,%d,%u,%u,%u", f->conv, f->flags, f->width_kind, f->prec_kind, f->width,

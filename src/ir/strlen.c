@@ -122,25 +122,16 @@ static u64 of_sprint(const struct bounds *b, const struct ir_ins *i)
 {
   const struct print_expr *pe = i->fmt->print;
   u64 sum = 1;
-  if (pe->formatted) {
-    for (u32 k = 0, arg = 0; k < pe->fmt.n; k++) {
-      const struct fmt_piece *p = &pe->fmt.v[k];
-      if (p->conv == CONV_LITERAL) {
-        sum += p->len;
-        continue;
-      }
-      arg += (p->width_kind == FMT_DYNAMIC) + (p->prec_kind == FMT_DYNAMIC);
-      if (arg >= i->nargs)
-        return b->M;
-      sum += of_piece(b, p, &i->args[arg++]);
+  for (u32 k = 0, arg = 0; k < pe->fmt.n; k++) {
+    const struct fmt_piece *p = &pe->fmt.v[k];
+    if (p->conv == CONV_LITERAL) {
+      sum += p->len;
+      continue;
     }
-    return sum;
+    arg += (p->width_kind == FMT_DYNAMIC) + (p->prec_kind == FMT_DYNAMIC);
+    sum += of_piece(b, p, &i->args[arg++]);
   }
-  for (u32 k = 0; k < i->nargs; k++) {
-    sum += i->fmt->arg_type[k] == IR_STR ? of_val(b, &i->args[k]) - 1 : (u32)INT_TEXT;
-    sum += pe->delim ? strlen(pe->delim) : 0;
-  }
-  return sum + 1; /* println's newline */
+  return sum;
 }
 
 /* A string of at most n bytes, when that is known. */

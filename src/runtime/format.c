@@ -1,5 +1,6 @@
 /* printf and its family, and records.  A value is laid out by rt_conv.h, as in BPF; here the layout
  * goes to a growing buffer.  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,46 +88,48 @@ u64 fmt_spec(const struct fmt_piece *p)
   return RT_SPEC(p->conv, p->flags, width, prec, p->size);
 }
 
-static void render_formatted(struct strbuf *out, const struct print_expr *pe,
-                             const struct fmt_arg *args)
+/* Arguments that no conversion has taken yet. */
+struct rest {
+  const struct fmt_arg *v;
+  u32 n;
+};
+
+static const struct fmt_arg *next_arg(struct rest *args)
 {
-  for (u32 i = 0; i < pe->fmt.n; i++) {
-    const struct fmt_piece *p = &pe->fmt.v[i];
-    if (p->conv == CONV_LITERAL) {
-      sb_add(out, p->text, p->len);
-      continue;
-    }
-    u64 spec = fmt_spec(p);
-    if (p->width_kind == FMT_DYNAMIC)
-      spec = spec_with_width(spec, args++->num);
-    if (p->prec_kind == FMT_DYNAMIC)
-      spec = spec_with_prec(spec, args++->num);
-    if (p->conv == CONV_S)
-      put_str(out, args++, spec);
-    else if (p->conv == CONV_M || p->conv == CONV_MM)
-      put_memory(out, args++, spec);
-    else
-      put_int(out, args++->num, spec);
-  }
+  assert(args->n);
+  args->n--;
+  return args->v++;
+}
+
+static void render_piece(struct strbuf *out, const struct fmt_piece *p, struct rest *args)
+{
+  u64 spec = fmt_spec(p);
+  if (p->width_kind == FMT_DYNAMIC)
+    spec = spec_with_width(spec, next_arg(args)->num);
+  if (p->prec_kind == FMT_DYNAMIC)
+    spec = spec_with_prec(spec, next_arg(args)->num);
+  const struct fmt_arg *arg = next_arg(args);
+  if (p->conv == CONV_S)
+    put_str(out, arg, spec);
+  else if (p->conv == CONV_M || p->conv == CONV_MM)
+    put_memory(out, arg, spec);
+  else
+    put_int(out, arg->num, spec);
 }
 
 void fmt_render(struct strbuf *out, const struct ir_fmt *fmt, const struct fmt_arg *args)
 {
   const struct print_expr *pe = fmt->print;
+  struct rest rest = {args, fmt->nargs};
   size_t start = out->n;
-  if (pe->formatted) {
-    render_formatted(out, pe, args);
-    return;
-  }
-  for (u32 i = 0; i < fmt->nargs; i++) {
-    if (i && pe->delim)
-      sb_puts(out, pe->delim);
-    if (fmt->arg_type[i] == IR_STR)
-      sb_add(out, args[i].str, args[i].len);
+  for (u32 i = 0; i < pe->fmt.n; i++) {
+    const struct fmt_piece *p = &pe->fmt.v[i];
+    if (p->conv == CONV_LITERAL)
+      sb_add(out, p->text, p->len);
     else
-      put_int(out, args[i].num, RT_SPEC(pe->is_char ? CONV_C : CONV_D, 0, 0, RT_NO_PREC, 0));
+      render_piece(out, p, &rest);
   }
-  if (pe->newline || (pe->line && (out->n == start || out->s[out->n - 1] != '\n')))
+  if (pe->line && (out->n == start || out->s[out->n - 1] != '\n'))
     sb_putc(out, '\n');
 }
 
@@ -152,11 +155,13 @@ struct items {
   const u8 *p, *end;
 };
 
-static bool take_int(struct items *it, s64 *value)
+static bool take_int(struct items *it, struct fmt_arg *arg)
 {
+  s64 num;
   if (it->end - it->p < 8)
     return false;
-  memcpy(value, it->p, 8);
+  memcpy(&num, it->p, 8);
+  *arg = (struct fmt_arg){.num = num};
   it->p += 8;
   return true;
 }
@@ -166,8 +171,8 @@ static bool take_fixed(struct items *it, u32 width, struct fmt_arg *arg)
   u32 bytes = ROUND_UP(width, 8);
   if (it->end - it->p < bytes)
     return false;
-  arg->str = (const char *)it->p;
-  arg->len = (u32)strnlen(arg->str, width);
+  const char *str = (const char *)it->p;
+  *arg = (struct fmt_arg){.str = str, .len = (u32)strnlen(str, width)};
   it->p += bytes;
   return true;
 }
@@ -181,8 +186,7 @@ static bool take_string(struct items *it, struct fmt_arg *arg)
   u64 bytes = ROUND_UP(4ull + len, 8);
   if ((u64)(it->end - it->p) < bytes)
     return false;
-  arg->str = (const char *)it->p + 4;
-  arg->len = len;
+  *arg = (struct fmt_arg){.str = (const char *)it->p + 4, .len = len};
   it->p += bytes;
   return true;
 }
@@ -194,7 +198,7 @@ static bool print_record(struct strbuf *out, const struct rt_site *site, struct 
   for (u32 i = 0; i < fmt->nargs; i++) {
     bool ok;
     if (fmt->arg_type[i] != IR_STR && !fmt_memory(fmt, i))
-      ok = take_int(it, &args[i].num);
+      ok = take_int(it, &args[i]);
     else if (site->width && site->width[i])
       ok = take_fixed(it, site->width[i], &args[i]);
     else

@@ -10,8 +10,8 @@ struct fmt_arg {
   const char *str;
   u32 len;
 };
-/* Renders one print call.  `args` has fmt->nargs entries.  %m and %M arguments come as strings
- * (the memory read by the handler).  */
+/* Renders one print call, piece by piece.  `args` has fmt->nargs entries, as many as the pieces take.
+ * %m and %M arguments come as strings (the memory read by the handler).  */
 void fmt_render(struct strbuf *out, const struct ir_fmt *fmt, const struct fmt_arg *args);
 /* The %m or %M that reads memory at argument n, which is a string in records; NULL: none does. */
 const struct fmt_piece *fmt_memory(const struct ir_fmt *fmt, u32 n);

@@ -1,4 +1,4 @@
-/* The decoder of ring records.  An input is one line, the print statement of a site, and behind it the record's bytes, or the
+/* The decoder of ring records.  An input is one line, the printf statement of a site, and behind it the record's bytes, or the
  * buckets of a histogram.  Nothing that stands in a record may make the decoder read beyond it; a result is bounded.  */
 #include "fuzz.h"
 #include "lang/parse.h"
@@ -15,7 +15,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
   return 0;
 }
 
-/* The first print expression of the line, or NULL. */
+/* The first printf expression of the line, or NULL. */
 static struct expr *print_of(struct arena *a, const char *line)
 {
   struct diag *d = NEW(a, struct diag);
@@ -34,18 +34,18 @@ static struct expr *print_of(struct arena *a, const char *line)
   struct stmt *s = f->probes.v[0]->body;
   while (s && s->kind == S_BLOCK)
     s = s->body.n ? s->body.v[0] : NULL;
-  return s && s->kind == S_EXPR && s->e->kind == E_PRINT ? s->e : NULL;
+  return s && s->kind == S_EXPR && s->e->kind == E_PRINT && s->e->print->formatted ? s->e : NULL;
 }
 
 /* As pass 2 has it: conversions decide what is a string; a width or precision of "*" takes an argument. */
 static bool types_of(struct ir_fmt *fmt, const struct expr *e, struct arena *a)
 {
   const struct print_expr *pe = e->print;
+  u32 n = 0;
   fmt->nargs = e->args.n;
   fmt->arg_type = NEW_ARRAY(a, enum ir_type, e->args.n + 1);
   for (u32 i = 0; i < e->args.n; i++)
-    fmt->arg_type[i] = !pe->formatted && e->args.v[i]->kind == E_STR ? IR_STR : IR_INT;
-  u32 n = 0;
+    fmt->arg_type[i] = IR_INT;
   for (u32 i = 0; i < pe->fmt.n; i++) {
     const struct fmt_piece *p = &pe->fmt.v[i];
     if (p->conv == CONV_LITERAL)
@@ -55,7 +55,7 @@ static bool types_of(struct ir_fmt *fmt, const struct expr *e, struct arena *a)
       fmt->arg_type[n] = IR_STR;
     n++;
   }
-  return !pe->formatted || n == fmt->nargs;
+  return n == fmt->nargs;
 }
 
 static void decode(const struct rt_site *site, const u8 *data, size_t size)

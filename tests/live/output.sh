@@ -28,7 +28,8 @@ for rt in $(runtimes); do
 
   run --runtime="$rt" -S 1,2 -o "$TMPDIR/turns" -e 'probe begin { for (i = 0; i < 40000; i++) printf("%080d\n", i) exit() }' --suppress-time-limits -g -DMAXACTION=1000000
   check "$rt: -S status" 0 "$status"
-  has "$rt: -S files" '^turns\.[0-9]' "$(ls "$TMPDIR")"
+  check "$rt: -S keeps the newest" "turns.2 turns.3" "$(cd "$TMPDIR" && echo turns*)"
+  check "$rt: -S, the last line" "$(printf '%080d' 39999)" "$(tail -1 "$TMPDIR/turns.3")"
   rm -f "$TMPDIR"/turns*
 done
 finish

@@ -86,7 +86,7 @@ static void render(struct strbuf *b, struct arena *a, struct fmt_piece p, u32 na
                    const struct fmt_arg *args)
 {
   static enum ir_type types[3] = {IR_INT, IR_INT, IR_INT};
-  struct print_expr pe = {.formatted = true};
+  struct print_expr pe = {0};
   struct fmt_piece text = {.conv = CONV_LITERAL, .text = "<", .len = 1}, end = text;
   end.text = ">";
   vec_push(a, &pe.fmt, text);
@@ -169,25 +169,17 @@ static void test_pieces(struct arena *a)
   sb_free(&b);
 }
 
-static void test_plain(void)
+static void test_line(void)
 {
   struct strbuf b = {0};
-  enum ir_type types[] = {IR_INT, IR_STR, IR_INT};
-  struct fmt_arg args[] = {{.num = 5}, {.str = "alice", .len = 5}, {.num = -1234}};
-  struct print_expr pe = {.delimited = true, .newline = true, .delim = "|"};
-  struct ir_fmt fmt = {.print = &pe, .nargs = 3, .arg_type = types};
-  fmt_render(&b, &fmt, args);
-  check(&b, "5|alice|-1234\n", 14, "printdln");
-  pe = (struct print_expr){0};
-  sb_reset(&b);
-  fmt_render(&b, &fmt, args);
-  check(&b, "5alice-1234", 11, "print");
-  pe.is_char = true;
-  fmt.nargs = 1;
-  args[0].num = 'x';
-  sb_reset(&b);
-  fmt_render(&b, &fmt, args);
-  check(&b, "x", 1, "print_char");
+  enum ir_type type = IR_STR;
+  struct fmt_piece text = {.conv = CONV_S};
+  struct print_expr pe = {.line = true, .fmt = {.v = &text, .n = 1}};
+  struct ir_fmt fmt = {.print = &pe, .nargs = 1, .arg_type = &type};
+  struct fmt_arg args[] = {{.str = "a", .len = 1}, {.str = "b\n", .len = 2}, {.str = ""}};
+  for (u32 i = 0; i < ARRAY_SIZE(args); i++)
+    fmt_render(&b, &fmt, &args[i]);
+  check(&b, "a\nb\n\n", 5, "log");
   sb_free(&b);
 }
 
@@ -197,7 +189,12 @@ static void test_records(void)
 {
   enum ir_type types[] = {IR_INT, IR_STR, IR_STR};
   u16 width[] = {0, 16, 0};
-  struct print_expr pe = {.delimited = true, .delim = "|"};
+  struct fmt_piece shown[] = {{.conv = CONV_D},
+                              {.text = "|", .len = 1},
+                              {.conv = CONV_S},
+                              {.text = "|", .len = 1},
+                              {.conv = CONV_S}};
+  struct print_expr pe = {.fmt = {.v = shown, .n = ARRAY_SIZE(shown)}};
   struct ir_fmt fmt = {.print = &pe, .nargs = 3, .arg_type = types};
   struct rt_site site = {.fmt = &fmt, .width = width};
   struct {
@@ -352,7 +349,7 @@ int main(void)
   struct arena *a = arena_new();
   test_numbers(a);
   test_pieces(a);
-  test_plain();
+  test_line();
   test_records();
   test_charts();
   arena_free(a);

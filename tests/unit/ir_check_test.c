@@ -192,6 +192,17 @@ BREAK(format_kind)
 {
   find(m, IR_PRINT)->fmt->print->to_string = true;
 }
+BREAK(format_pieces)
+{
+  find(m, IR_PRINT)->fmt->print->fmt.n = 1;
+}
+BREAK(format_type)
+{
+  struct print_expr *pe = find(m, IR_PRINT)->fmt->print;
+  for (u32 i = 0; i < pe->fmt.n; i++)
+    if (pe->fmt.v[i].conv == CONV_S)
+      pe->fmt.v[i].conv = CONV_D;
+}
 BREAK(call_args)
 {
   find(m, IR_CALL)->args[0] = text("abc");
@@ -299,6 +310,7 @@ BREAK(unassigned_after_failure)
       if (handler(m)->blocks.v[i]->ins.v[n].op == IR_ITER_NEXT)
         vec_last(&k->ins).args[0] = reg(handler(m)->blocks.v[i]->ins.v[n].dst);
   vec_last(&k->ins).fmt->arg_type[0] = IR_INT;
+  vec_last(&k->ins).fmt->print->fmt.v[0].conv = CONV_D;
 }
 
 static const struct {
@@ -326,6 +338,8 @@ static const struct {
     {wrong_hist, "HISTPRINT: no such histogram"},
     {format_args, "PRINT: "},
     {format_kind, "PRINT: the format is one of SPRINT"},
+    {format_pieces, "PRINT: the format takes 1 arguments"},
+    {format_type, "PRINT: argument 1 isn't what its conversion shows"},
     {call_args, "CALL: operand 0 has the wrong type"},
     {builtin_none, "FN: no built-in function"},
     {builtin_args, "FN: 1 operands instead of 0"},

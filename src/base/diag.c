@@ -45,7 +45,8 @@ static void put_source_line(struct strbuf *b, const char *heading, const struct 
   sb_puts(b, "^\n");
 }
 
-/* The macro calls that a place lies in, innermost first; the text there is "@name". */
+/* The macro calls and script arguments that a place lies in, innermost first; the text there is
+ * "@name" or "$1". */
 static void put_expansions(struct strbuf *b, const char *heading, const struct loc *loc)
 {
   enum { MAX_SHOWN = 5 };
@@ -55,9 +56,25 @@ static void put_expansions(struct strbuf *b, const char *heading, const struct l
     size_t len = 1;
     while (isalnum((u8)name[len]) || name[len] == '_')
       len++;
-    sb_printf(b, "        in expansion of macro: operator '%.*s' at %s:%u:%u\n", (int)len, name,
-              m->file->name, m->line, m->col);
+    sb_printf(b, "        in expansion of %s '%.*s' at %s:%u:%u\n",
+              *name == '$' ? "argument" : "macro: operator", (int)len, name, m->file->name, m->line,
+              m->col);
     put_source_line(b, heading, m);
+  }
+}
+
+/* A token's text on one line, as it may have been written: control characters as escapes. */
+static void put_visible(struct strbuf *b, const char *s)
+{
+  static const char from[] = "\a\b\f\n\r\t\v", to[] = "abfnrtv";
+  for (; *s; s++) {
+    const char *k = strchr(from, *s);
+    if (k)
+      sb_printf(b, "\\%c", to[k - from]);
+    else if (iscntrl((u8)*s) && (u8)*s < 0x80)
+      sb_printf(b, "\\%03o", (u8)*s);
+    else
+      sb_putc(b, *s);
   }
 }
 
@@ -101,8 +118,11 @@ void diag_at(struct diag *d, enum diag_kind kind, const struct loc *loc, const c
   va_start(ap, fmt);
   put_head(d, &b, kind, fmt, ap);
   va_end(ap);
-  if (token)
-    sb_printf(&b, ": %s '%s'", what ? what : "identifier", token);
+  if (token) {
+    sb_printf(&b, ": %s '", what ? what : "identifier");
+    put_visible(&b, token);
+    sb_putc(&b, '\'');
+  }
   if (loc && loc->file) {
     sb_printf(&b, " at %s:%u:%u\n", loc->file->name, loc->line, loc->col);
     put_source_line(&b, heading(kind), loc);
@@ -133,7 +153,8 @@ void diag_parse(struct diag *d, const struct loc *loc, const char *msg, const ch
   struct strbuf b = {0};
   sb_printf(&b, "%sparse error:%s %s\n", d->color ? "\033[31m" : "", d->color ? "\033[0m" : "",
             msg);
-  sb_printf(&b, "        saw: %s", saw);
+  sb_puts(&b, "        saw: ");
+  put_visible(&b, saw);
   if (loc && loc->file) {
     sb_printf(&b, " at %s:%u:%u\n", loc->file->name, loc->line, loc->col);
     put_source_line(&b, "     source: ", loc);

@@ -443,6 +443,16 @@ void drop_unreached_functions(struct elab *e)
 
 /* ---- never assigned ------------------------------------------------------------------------------------- */
 
+/* What is named like v[i], itself aside; NULL: nothing. */
+static const char *others_like(struct elab *e, const char **v, u32 n, u32 i)
+{
+  const char *name = v[i];
+  v[i] = "";
+  const char *near = diag_similar(e->a, name, v, n, 5);
+  v[i] = name;
+  return near;
+}
+
 static void warn_locals(struct elab *e, struct sym_local **v, u32 n)
 {
   VEC(const char *) names = {0};
@@ -454,9 +464,7 @@ static void warn_locals(struct elab *e, struct sym_local **v, u32 n)
         ((struct lsym *)l)->warned)
       continue;
     ((struct lsym *)l)->warned = true;
-    names.v[i] = "";
-    const char *near = diag_similar(e->a, l->name, names.v, names.n, 5);
-    names.v[i] = l->name;
+    const char *near = others_like(e, names.v, names.n, i);
     WARN(e, &l->loc, l->name, "never-assigned local variable '%s'%s%s%s", l->name,
          near ? " (similar: " : "", near ? near : "", near ? ")" : "");
   }
@@ -469,16 +477,19 @@ static void warn_never_assigned(struct elab *e)
   for (u32 i = 0; i < e->st->all_funcs.n; i++)
     if (e->st->all_funcs.v[i]->f.used)
       warn_locals(e, e->st->all_funcs.v[i]->f.locals.v, e->st->all_funcs.v[i]->f.locals.n);
+  VEC(struct gsym *) used = {0};
   VEC(const char *) names = {0};
   for (u32 i = 0; i < e->st->all_globals.n; i++)
-    if (e->st->all_globals.v[i]->used)
+    if (e->st->all_globals.v[i]->used) {
+      vec_push(e->a, &used, e->st->all_globals.v[i]);
       vec_push(e->a, &names, e->st->all_globals.v[i]->g.name);
-  for (u32 i = 0; i < e->st->all_globals.n; i++) {
-    struct gsym *g = e->st->all_globals.v[i];
-    if (g->used && g->g.is_read && !g->g.is_written && !g->g.decl->init && !g->warned &&
+    }
+  for (u32 i = 0; i < used.n; i++) {
+    struct gsym *g = used.v[i];
+    if (g->g.is_read && !g->g.is_written && !g->g.decl->init && !g->warned &&
         from_user(&g->g.decl->loc)) {
       g->warned = true;
-      const char *near = diag_similar(e->a, g->g.name, names.v, names.n, 5);
+      const char *near = others_like(e, names.v, names.n, i);
       WARN(e, &g->g.decl->loc, g->g.name, "never-assigned global variable '%s'%s%s%s", g->g.name,
            near ? " (similar: " : "", near ? near : "", near ? ")" : "");
     }

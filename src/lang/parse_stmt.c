@@ -97,6 +97,8 @@ static struct stmt *foreach_stmt(struct parser *p)
   enum stat_op so = stat_op_of(cur(p));
   if (so != STAT_NONE)
     take(p);
+  else if (cur(p)->kind == TOK_AT)
+    fail_at(p, cur(p), "expected statistical operation");
   sort_mark(p, f, 0, so);
   if (word(p, "limit"))
     f->limit = expression(p);

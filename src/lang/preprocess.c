@@ -103,10 +103,13 @@ static bool may_expand(struct pp *pp, const struct token *t)
 }
 
 /* Tokens of a script argument's text. */
-static void lex_argument(struct pp *pp, const char *text, struct tokens *out)
+static void lex_argument(struct pp *pp, u32 number, struct tokens *out)
 {
+  const char *text = pp->env->args[number - 1];
   struct src_file *f = NEW(pp->env->a, struct src_file);
-  *f = (struct src_file){.name = "<argument>", .text = text, .len = strlen(text)};
+  *f = (struct src_file){.name = arena_printf(pp->env->a, "<argument $%u>", number),
+                         .text = text,
+                         .len = strlen(text)};
   struct lexer l = {
       .env = pp->env, .src = f, .p = text, .end = text + f->len, .line = 1, .line_start = text};
   struct token t;
@@ -125,6 +128,13 @@ static struct token string_token(const struct token *at, const char *s)
   t.text = s;
   t.len = (u32)strlen(s);
   return t;
+}
+
+static struct loc *call_at(struct pp *pp, const struct token *t)
+{
+  struct loc *call = NEW(pp->env->a, struct loc);
+  *call = t->loc;
+  return call;
 }
 
 /* $1 @1 $# @# $* @*: false when the token is none of them. */
@@ -155,7 +165,7 @@ static bool script_argument(struct pp *pp, const struct token *t)
       if (sigil == '@')
         push(env->a, &out, &s);
       else
-        lex_argument(pp, env->args[i], &out);
+        lex_argument(pp, i + 1, &out);
       if (env->args_used)
         env->args_used[i] = true;
     }
@@ -172,12 +182,12 @@ static bool script_argument(struct pp *pp, const struct token *t)
     if (sigil == '@')
       push(env->a, &out, &s);
     else
-      lex_argument(pp, env->args[n - 1], &out);
+      lex_argument(pp, (u32)n, &out);
   } else {
     return false;
   }
   if (may_expand(pp, t))
-    push_input(pp, &out, NULL, NULL, NULL);
+    push_input(pp, &out, NULL, NULL, sigil == '$' && what != '#' ? call_at(pp, t) : NULL);
   return true;
 }
 
@@ -326,9 +336,7 @@ static bool macro_call(struct pp *pp, const struct token *t)
   struct tokens *args = NULL;
   if (m->params.n && !(args = macro_arguments(pp, m, t)))
     return true;
-  struct loc *call = NEW(pp->env->a, struct loc);
-  *call = t->loc;
-  push_input(pp, &m->body, m, args, call);
+  push_input(pp, &m->body, m, args, call_at(pp, t));
   return true;
 }
 
@@ -375,17 +383,125 @@ static bool is_comparison(const struct token *t)
   return false;
 }
 
-static bool string_test(const char *op, const char *value, const char *pattern)
+static bool is_equality(const struct token *op)
 {
-  if (!strcmp(op, "==") || !strcmp(op, "!="))
-    return (fnmatch(pattern, value, 0) == 0) == (op[0] == '=');
-  return holds(op, strcmp(value, pattern));
+  return is_op(op, "==") || is_op(op, "!=");
+}
+
+/* The second term's kind, and for values without an order the operator. */
+static bool term_is(struct pp *pp, const struct token *r, enum tok_kind kind, const char *expected)
+{
+  if (r->kind != kind)
+    pp_error(pp, r, expected);
+  return r->kind == kind;
+}
+
+static bool equality_only(struct pp *pp, const struct token *op)
+{
+  if (!is_equality(op))
+    pp_error(pp, op, "expected '==' or '!='");
+  return is_equality(op);
+}
+
+static bool matches(const char *op, const char *value, const char *pattern)
+{
+  return (fnmatch(pattern, value, 0) == 0) == (op[0] == '=');
+}
+
+/* The version that a keyword stands for, or NULL. */
+static const char *version_of(const struct parse_env *env, const char *keyword)
+{
+  const char *vr = env->kernel_vr ? env->kernel_vr : "";
+  if (!strcmp(keyword, "kernel_v")) {
+    char *v = arena_strdup(env->a, vr);
+    v[strcspn(v, "-+ ")] = 0;
+    return v;
+  }
+  return !strcmp(keyword, "kernel_vr") ? vr : !strcmp(keyword, "systemtap_v") ? env->compat : NULL;
+}
+
+/* The word that a keyword stands for, or NULL. */
+static const char *word_of(const struct parse_env *env, const char *keyword)
+{
+  if (!strcmp(keyword, "arch"))
+    return env->arch;
+  if (!strcmp(keyword, "runtime"))
+    return env->runtime;
+  if (!strcmp(keyword, "systemtap_privilege"))
+    return env->privilege ? env->privilege : "stapdev";
+  return NULL;
+}
+
+static bool config_test(struct pp *pp, const struct token *l, const struct token *op,
+                        const struct token *r, bool *value)
+{
+  const struct parse_env *env = pp->env;
+  const char *v = env->config ? env->config(env->config_arg, l->text) : NULL;
+  if (r->kind == TOK_NUMBER) {
+    s64 n = v ? strtoll(v, NULL, 0) : 0;
+    *value = v && holds(op->text, n < r->num ? -1 : n > r->num);
+    return true;
+  }
+  if (!equality_only(pp, op) || !term_is(pp, r, TOK_STRING, "expected string literal"))
+    return false;
+  *value = matches(op->text, v ? v : "", r->text);
+  return true;
+}
+
+static bool literal_test(struct pp *pp, const struct token *l, const struct token *op,
+                         const struct token *r, bool *value)
+{
+  if (!term_is(pp, r, l->kind,
+               l->kind == TOK_NUMBER ? "expected number literal as right value"
+                                     : "expected string literal as right value"))
+    return false;
+  *value = l->kind == TOK_NUMBER ? holds(op->text, l->num < r->num ? -1 : l->num > r->num)
+                                 : holds(op->text, strcmp(l->text, r->text));
+  return true;
+}
+
+static bool keyword_test(struct pp *pp, const struct token *l, const struct token *op,
+                         const struct token *r, bool *value)
+{
+  const struct parse_env *env = pp->env;
+  const char *version = version_of(env, l->text), *word = word_of(env, l->text);
+  if (version) {
+    if (!term_is(pp, r, TOK_STRING, "expected string literal"))
+      return false;
+    bool wild = is_equality(op) && strpbrk(r->text, "*?[");
+    *value = wild ? matches(op->text, version, r->text)
+                  : holds(op->text, compare_versions(version, r->text));
+    return true;
+  }
+  if (word) {
+    if (!equality_only(pp, op) || !term_is(pp, r, TOK_STRING, "expected string literal"))
+      return false;
+    *value = strcmp(l->text, "systemtap_privilege") ? matches(op->text, word, r->text)
+                                                    : holds(op->text, strcmp(word, r->text));
+    return true;
+  }
+  if (!strcmp(l->text, "guru_mode")) {
+    if (!equality_only(pp, op) || !term_is(pp, r, TOK_NUMBER, "expected number"))
+      return false;
+    if (r->num != 0 && r->num != 1) {
+      pp_error(pp, r, "expected 0 or 1");
+      return false;
+    }
+    *value = holds(op->text, env->guru_mode != r->num);
+    return true;
+  }
+  if (!strncmp(l->text, "CONFIG_", 7))
+    return config_test(pp, l, op, r, value);
+  pp_error(pp, l,
+           "expected 'arch', 'kernel_v', 'kernel_vr', 'systemtap_v', 'runtime', "
+           "'systemtap_privilege', 'guru_mode', 'CONFIG_...', or comparison between "
+           "strings or integers");
+  return false;
 }
 
 /* test := term comparison term */
 static bool condition_test(struct pp *pp, const struct token *l, bool *value)
 {
-  struct parse_env *env = pp->env;
   struct token op, r;
   if (!expanded(pp, &op) || !expanded(pp, &r))
     return false;
@@ -393,77 +509,12 @@ static bool condition_test(struct pp *pp, const struct token *l, bool *value)
     pp_error(pp, &op, "expected comparison operator");
     return false;
   }
-  if (l->kind == TOK_NUMBER && r.kind == TOK_NUMBER) {
-    *value = holds(op.text, l->num < r.num ? -1 : l->num > r.num);
-    return true;
-  }
-  if (l->kind == TOK_STRING && r.kind == TOK_STRING) {
-    *value = string_test(op.text, l->text, r.text);
-    return true;
-  }
-  if (l->kind != TOK_IDENT) {
-    pp_error(pp, l, "expected identifier, number or string in condition");
-    return false;
-  }
-  bool eq = !strcmp(op.text, "==") || !strcmp(op.text, "!=");
-  bool version = true;
-  const char *v = NULL;
-  char *kernel_v = arena_strdup(env->a, env->kernel_vr ? env->kernel_vr : "");
-  kernel_v[strcspn(kernel_v, "-+ ")] = 0;
-  if (!strcmp(l->text, "kernel_v"))
-    v = kernel_v;
-  else if (!strcmp(l->text, "kernel_vr"))
-    v = env->kernel_vr ? env->kernel_vr : "";
-  else if (!strcmp(l->text, "systemtap_v"))
-    v = env->compat;
-  else
-    version = false;
-  if (version) {
-    if (r.kind != TOK_STRING) {
-      pp_error(pp, &r, "expected string literal");
-      return false;
-    }
-    bool wild = eq && strpbrk(r.text, "*?[");
-    *value = wild ? string_test(op.text, v, r.text) : holds(op.text, compare_versions(v, r.text));
-    return true;
-  }
-  if (!strcmp(l->text, "guru_mode")) {
-    if (r.kind != TOK_NUMBER) {
-      pp_error(pp, &r, "expected number");
-      return false;
-    }
-    *value = holds(op.text, env->guru_mode < r.num ? -1 : env->guru_mode > r.num);
-    return true;
-  }
-  if (!strcmp(l->text, "arch"))
-    v = env->arch;
-  else if (!strcmp(l->text, "runtime"))
-    v = env->runtime;
-  else if (!strcmp(l->text, "systemtap_privilege"))
-    v = env->privilege ? env->privilege : "stapdev";
-  else if (!strncmp(l->text, "CONFIG_", 7)) {
-    v = env->config ? env->config(env->config_arg, l->text) : NULL;
-    if (r.kind == TOK_NUMBER) {
-      s64 n = v ? strtoll(v, NULL, 0) : 0;
-      *value = v && holds(op.text, n < r.num ? -1 : n > r.num);
-      return true;
-    }
-    v = v ? v : "";
-  }
-  if (!v) {
-    pp_error(pp, l,
-             "expected 'arch', 'kernel_v', 'kernel_vr', 'systemtap_v', 'runtime', "
-             "'systemtap_privilege', 'guru_mode', 'CONFIG_...', or comparison between "
-             "strings or integers");
-    return false;
-  }
-  if (r.kind != TOK_STRING) {
-    pp_error(pp, &r, "expected string literal");
-    return false;
-  }
-  bool exact = strcmp(l->text, "arch") && strncmp(l->text, "CONFIG_", 7);
-  *value = exact ? holds(op.text, strcmp(v, r.text)) : string_test(op.text, v, r.text);
-  return true;
+  if (l->kind == TOK_NUMBER || l->kind == TOK_STRING)
+    return literal_test(pp, l, &op, &r, value);
+  if (l->kind == TOK_IDENT)
+    return keyword_test(pp, l, &op, &r, value);
+  pp_error(pp, l, "expected identifier, number or string in condition");
+  return false;
 }
 
 /* condition := conjunction { "||" conjunction };  conjunction := primary { "&&" primary } */

@@ -156,8 +156,7 @@ static bool resolve_enumname(struct elab *e, struct scope *sc, struct expr **px)
   u32 id = target_type_find(e->target, name);
   if (!id)
     id = target_type_find(e->target, arena_printf(e->a, "enum %s", name));
-  const struct btf_type *ty =
-      id ? btf__type_by_id(e->target->btf, target_type_strip(e->target, id)) : NULL;
+  const struct btf_type *ty = target_type_stripped(e->target, id);
   if (!ty || !btf_is_any_enum(ty))
     return deref_error(e, &x->loc, name, "enumeration '%s' not found in 'kernel'", name);
   struct expr *text = op_fn(e, &x->loc, &ir_builtins[FN_ENUM_STR], 1, &x->a);

@@ -44,15 +44,9 @@ const char *deref_format(struct elab *e, u32 type)
 
 /* ---- types ----------------------------------------------------------------------------- */
 
-static const struct btf_type *stripped(struct elab *e, u32 id)
-{
-  struct btf *btf = target_btf(e->target);
-  return btf && id ? btf__type_by_id(btf, target_type_strip(e->target, id)) : NULL;
-}
-
 static u32 kind_of(struct elab *e, u32 id)
 {
-  const struct btf_type *ty = stripped(e, id);
+  const struct btf_type *ty = target_type_stripped(e->target, id);
   return ty ? btf_kind(ty) : BTF_KIND_UNKN;
 }
 
@@ -66,7 +60,7 @@ static u32 size_of(struct elab *e, u32 id)
 /* What a pointer points at; *user is set when it is marked as a process's. */
 static u32 pointee(struct elab *e, u32 pointer, bool *user)
 {
-  const struct btf_type *ty = stripped(e, pointer);
+  const struct btf_type *ty = target_type_stripped(e->target, pointer);
   u32 to = ty && btf_is_ptr(ty) ? ty->type : 0;
   for (u32 id = to; id;) {
     const struct btf_type *mod = btf__type_by_id(e->target->btf, id);
@@ -79,10 +73,9 @@ static u32 pointee(struct elab *e, u32 pointer, bool *user)
   return to;
 }
 
-/* How a scalar is loaded: size and IR_READ_SIGNED; 0: it is no scalar of at most 8 bytes. */
-static u32 scalar_size(struct elab *e, u32 id)
+u32 deref_scalar(struct elab *e, u32 id)
 {
-  const struct btf_type *ty = stripped(e, id);
+  const struct btf_type *ty = target_type_stripped(e->target, id);
   bool is_signed = false;
   if (!ty)
     return 0;
@@ -134,7 +127,7 @@ static struct expr *memory(struct elab *e, const struct place *p, s64 off, u32 s
 /* The smallest aligned load that holds all bits, then two shifts. */
 static struct expr *load_bits(struct elab *e, const struct place *p)
 {
-  bool is_signed = scalar_size(e, p->type) & IR_READ_SIGNED;
+  bool is_signed = deref_scalar(e, p->type) & IR_READ_SIGNED;
   u32 size = 1, start = p->bit_off;
   while (size < 8 && start / (8 * size) != (start + p->bit_size - 1) / (8 * size))
     size *= 2;
@@ -155,7 +148,7 @@ struct expr *deref_typed(struct elab *e, struct expr *x, u32 type, bool is_addr,
 /* The value at the end of a walk. */
 static struct expr *load(struct elab *e, const struct place *p)
 {
-  u32 kind = kind_of(e, p->type), size = scalar_size(e, p->type);
+  u32 kind = kind_of(e, p->type), size = deref_scalar(e, p->type);
   if (!p->is_addr)
     return p->base;
   if (kind == BTF_KIND_ARRAY)
@@ -229,7 +222,7 @@ static bool step_index(struct elab *e, struct place *p, struct expr *index, bool
     if (!follow(e, p))
       return false;
   } else if (kind == BTF_KIND_ARRAY && p->is_addr) {
-    elem = btf_array(stripped(e, p->type))->type;
+    elem = btf_array(target_type_stripped(e->target, p->type))->type;
   } else if (!first || !p->is_addr) { /* what a cast points at can be an array */
     deref_error(e, p->loc, p->token, "invalid array access of '%s'",
                 target_type_name(e->target, p->type));

@@ -39,6 +39,10 @@ struct expr *deref_typed(struct elab *e, struct expr *x, u32 type, bool is_addr,
 struct expr *deref_pretty(struct elab *e, const struct deref_base *base, const struct loc *loc,
                           u32 depth);
 
+/* How a value of a type is loaded: its size, 1, 2, 4 or 8, and IR_READ_SIGNED; 0: it is no scalar, or
+ * a larger one.  */
+u32 deref_scalar(struct elab *e, u32 type);
+
 /* How $$parms and kin show a value of a type: "0x%x", whatever it is.  A static string.  */
 const char *deref_format(struct elab *e, u32 type);
 

@@ -31,7 +31,7 @@ static struct btf *btf_of(struct printer *p)
 
 static const struct btf_type *stripped(struct printer *p, u32 id)
 {
-  return id ? btf__type_by_id(btf_of(p), target_type_strip(p->e->target, id)) : NULL;
+  return target_type_stripped(p->e->target, id);
 }
 
 static void put(struct printer *p, const char *text)

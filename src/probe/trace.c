@@ -151,40 +151,15 @@ static void trace_vars(struct elab *e, struct probe_inst *pi, struct probe_vars 
 /* How much of a word an argument of a type is (CTX_ARG's imm2); -1: no number. */
 static s64 word_part(struct elab *e, u32 type)
 {
-  const struct btf_type *ty =
-      btf__type_by_id(target_btf(e->target), target_type_strip(e->target, type));
-  bool is_signed;
-  if (!ty)
+  u32 scalar = deref_scalar(e, type);
+  if (!scalar)
     return -1;
-  switch (btf_kind(ty)) {
-  case BTF_KIND_PTR:
-    return 0;
-  case BTF_KIND_INT:
-    is_signed = btf_int_encoding(ty) & BTF_INT_SIGNED;
-    break;
-  case BTF_KIND_ENUM:
-  case BTF_KIND_ENUM64:
-    is_signed = btf_kflag(ty);
-    break;
-  default:
-    return -1;
-  }
-  switch (ty->size) {
-  case 8:
-    return 0;
-  case 1:
-  case 2:
-  case 4:
-    return ty->size | (is_signed ? IR_READ_SIGNED : 0);
-  default:
-    return -1;
-  }
+  return (scalar & ~(u32)IR_READ_SIGNED) < 8 ? scalar : 0;
 }
 
 static bool is_pointer(struct elab *e, u32 type)
 {
-  const struct btf_type *ty =
-      btf__type_by_id(target_btf(e->target), target_type_strip(e->target, type));
+  const struct btf_type *ty = target_type_stripped(e->target, type);
   return ty && btf_is_ptr(ty);
 }
 

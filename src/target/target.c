@@ -173,6 +173,12 @@ u32 target_type_strip(struct target *t, u32 id)
   return 0;
 }
 
+const struct btf_type *target_type_stripped(struct target *t, u32 id)
+{
+  u32 stripped = target_type_strip(t, id);
+  return stripped ? type_at(t, stripped) : NULL;
+}
+
 u32 target_type_find(struct target *t, const char *name)
 {
   static const struct {
@@ -292,7 +298,7 @@ static bool is_composite(const struct btf_type *ty)
 static bool find_member(struct target *t, u32 id, const char *name, u32 base, u32 depth,
                         struct cmember *m, struct names *seen)
 {
-  const struct btf_type *ty = type_at(t, target_type_strip(t, id));
+  const struct btf_type *ty = target_type_stripped(t, id);
   if (!ty || !is_composite(ty) || depth > MAX_TYPE_DEPTH)
     return false;
   for (u32 i = 0; i < btf_vlen(ty); i++) {
@@ -364,7 +370,7 @@ bool target_enumerator(struct target *t, const char *name, s64 *value)
 
 const char *target_enumname(struct target *t, u32 type, s64 value)
 {
-  const struct btf_type *ty = type_at(t, target_type_strip(t, type));
+  const struct btf_type *ty = target_type_stripped(t, type);
   if (ty && btf_is_enum(ty)) {
     for (u32 i = 0; i < btf_vlen(ty); i++)
       if (enum32_value(ty, i) == value)

@@ -6,6 +6,7 @@
 #include "base/base.h"
 
 struct btf; /* libbpf */
+struct btf_type;
 
 struct target {
   struct arena *a;
@@ -32,14 +33,12 @@ const char *target_tracepoint_system(struct target *t, const char *name);
 /* Learns the subsystems of all tracepoints at once; false when tracefs can't be read. */
 bool target_tracepoint_systems(struct target *t);
 
-/* A typed place in kernel memory while `$a->b[i]` is resolved. */
-struct ctype {
-  u32 id;                  /* BTF type id, modifiers and typedefs kept */
-};
 /* Type's spelling as -L shows it: "struct task_struct*", "long int", "char const*". */
 const char *target_type_name(struct target *t, u32 id);
 /* Strips typedefs, const, volatile, restrict, type tags. */
 u32 target_type_strip(struct target *t, u32 id);
+/* What is left when a type is stripped; NULL for void, and where no types are known. */
+const struct btf_type *target_type_stripped(struct target *t, u32 id);
 /* Struct, union, enum or typedef of that name ("struct foo", "foo", "union x"); 0: none. */
 u32 target_type_find(struct target *t, const char *name);
 struct cmember {

@@ -54,6 +54,7 @@ static void test_types(struct target *t)
   CHECK(!target_member(t, 0, "x", &m, NULL));
   CHECK(!target_member(t, UINT32_MAX, "x", &m, NULL));
   CHECK(target_type_strip(t, UINT32_MAX) == 0);
+  CHECK(!target_type_stripped(t, 0) && !target_type_stripped(t, UINT32_MAX));
   CHECK_STR(target_type_name(t, 0), "void");
 
   /* through an anonymous union: struct page's first word is followed by one */

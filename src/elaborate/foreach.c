@@ -14,12 +14,16 @@ struct change {
   bool found;
 };
 
+static void change_use(void *arg, struct expr *x, u32 how)
+{
+  struct change *c = arg;
+  c->found |= (how & USE_WRITE) && x->global == c->g;
+}
+
 static bool change_visit(struct expr **px, void *arg)
 {
   struct change *c = arg;
   struct expr *x = *px;
-  if ((x->kind == E_ASSIGN || x->kind == E_INCDEC) && x->a->global == c->g)
-    c->found = true;
   for (struct sym_func *f = x->kind == E_CALL ? x->func : NULL; f && !c->found;
        f = f->next_overload) {
     bool known = false;
@@ -28,6 +32,7 @@ static bool change_visit(struct expr **px, void *arg)
     if (known)
       continue;
     vec_push(c->e->a, &c->seen, f);
+    uses_stmt(f->body, change_use, c);
     stmt_walk(f->body, change_visit, c);
   }
   return !c->found;

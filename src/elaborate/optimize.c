@@ -70,8 +70,12 @@ static bool fold_str(enum op op, const struct expr *a, const struct expr *b, s64
 
 static void become_num(struct expr *x, s64 v)
 {
-  struct loc loc = x->loc;
-  *x = (struct expr){.kind = E_NUM, .loc = loc, .num = v, .type = TY_LONG, .stat = STAT_NONE};
+  *x = (struct expr){.kind = E_NUM,
+                     .loc = x->loc,
+                     .op = x->op, /* for messages */
+                     .num = v,
+                     .type = TY_LONG,
+                     .stat = STAT_NONE};
 }
 
 static void fold_unary(struct expr *x)
@@ -171,13 +175,22 @@ static bool divides(const struct expr *x, const struct expr *by)
   return (x->op == OP_DIV || x->op == OP_MOD) && !(expr_const(by, &v) && v);
 }
 
+/* May find that memory can't be read. */
+static bool reads_memory(const struct print_expr *p)
+{
+  for (u32 i = 0; i < p->fmt.n; i++)
+    if (p->fmt.v[i].conv == CONV_M || p->fmt.v[i].conv == CONV_MM)
+      return true;
+  return false;
+}
+
 static bool effect_visit(struct expr **px, void *arg)
 {
   struct expr *x = *px;
   bool *some = arg;
   switch (x->kind) {
   case E_PRINT:
-    *some |= !x->print->to_string;
+    *some |= !x->print->to_string || reads_memory(x->print);
     break;
   case E_ASSIGN:
     *some |= divides(x, x->b);
@@ -199,7 +212,8 @@ static bool effect_visit(struct expr **px, void *arg)
       *some |= func_effects(f);
     break;
   case E_OP:
-    *some |= x->builtin && !(x->builtin->flags & (BI_PURE | BI_READ));
+    *some |= x->builtin &&
+             (!(x->builtin->flags & (BI_PURE | BI_READ)) || x->builtin->flags & BI_FAIL);
     break;
   case E_MATCH:
     *some = true; /* matched() reads it */

@@ -172,6 +172,11 @@ void ast_token(struct arena *a, const struct expr *x, const char **what, const c
   *what = "identifier";
   switch (x->kind) {
   case E_NUM:
+    if (x->op != OP_NONE) { /* folded */
+      *what = "operator";
+      *text = ast_op_text(x->op);
+      break;
+    }
     *what = "number";
     *text = x->name ? x->name : arena_printf(a, "%lld", (long long)x->num);
     break;

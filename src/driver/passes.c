@@ -31,6 +31,12 @@ static const char *kernel_config(void *arg, const char *name)
   return value;
 }
 
+/* MAXSTRINGLEN: buffers are whole words. */
+static u32 string_buffer(const struct options *o)
+{
+  return (u32)ROUND_UP(o->limits.maxstringlen, 8);
+}
+
 void compile_start(struct compile *c, struct arena *a, struct options *o, FILE *messages)
 {
   static const char *const runtimes[] = {[RUNTIME_BPF] = "bpf", [RUNTIME_USER] = "user"};
@@ -73,6 +79,7 @@ void compile_start(struct compile *c, struct arena *a, struct options *o, FILE *
       .user_runtime = o->runtime == RUNTIME_USER,
       .runtime = c->penv.runtime,
       .target_pid = o->run.target_pid,
+      .maxstringlen = string_buffer(o),
   };
 }
 
@@ -254,7 +261,7 @@ static bool known_dump(const char *name)
 
 static void apply_limits(struct ir_module *m, const struct options *o)
 {
-  m->maxstringlen = (u32)ROUND_UP(o->limits.maxstringlen, 8); /* buffers are whole words */
+  m->maxstringlen = string_buffer(o);
   m->maxaction = (u32)o->limits.maxaction;
   m->maxaction_interruptible = (u32)o->limits.maxaction_interruptible;
   m->maxnesting = (u32)o->limits.maxnesting;

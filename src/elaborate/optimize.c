@@ -107,6 +107,12 @@ static bool differ(const struct expr *x, const struct expr *y)
   return (is_text(x) && is_number(y)) || (is_number(x) && is_text(y));
 }
 
+/* Nothing of it is cut when the program computes with it. */
+static bool fits(const struct elab *e, const struct expr *x)
+{
+  return x->kind != E_STR || strlen(x->str) < e->maxstringlen;
+}
+
 /* The left operand of && or || that decides alone. */
 static bool fold_short(struct expr *x)
 {
@@ -130,7 +136,7 @@ bool fold_const(struct elab *e, struct expr **px)
   if (x->kind == E_UNARY && fold_const(e, &x->a) && x->a->kind == E_NUM)
     fold_unary(x);
   if (x->kind == E_TERNARY && fold_const(e, &x->a) && expr_const(x->a, &v) &&
-      !differ(x->b, x->c)) {
+      !differ(x->b, x->c) && fits(e, v ? x->b : x->c)) {
     *px = v ? x->b : x->c;
     return fold_const(e, px);
   }
@@ -144,7 +150,7 @@ bool fold_const(struct elab *e, struct expr **px)
       if (fold_num(x->op, x->a->num, x->b->num, &v))
         become_num(x, v);
     } else if (x->a->kind == E_STR && x->b->kind == E_STR && x->op != OP_CONCAT &&
-               fold_str(x->op, x->a, x->b, &v)) {
+               fits(e, x->a) && fits(e, x->b) && fold_str(x->op, x->a, x->b, &v)) {
       become_num(x, v);
     }
   }

@@ -40,7 +40,7 @@ static struct ir_module *module_new(struct arena *a)
                           .macros = &macros};
   struct src_file src = {.name = "<input>", .text = script, .len = strlen(script)};
   struct ast_file *f = parse_file(&env, &src);
-  struct elab e = {.a = a, .diag = d, .penv = &env, .runtime = "bpf"};
+  struct elab e = {.a = a, .diag = d, .penv = &env, .runtime = "bpf", .maxstringlen = 512};
   struct program *p = f ? elaborate(&e, f) : NULL;
   struct ir_module *m = p ? ir_build(a, p, d) : NULL;
   if (!m) {

@@ -215,10 +215,12 @@ static void take_control(void *arg, const void *data, u32 len)
     session_control(arg, c);
 }
 
+/* What was printed before an error is read before it. */
 static u32 read_rings(struct exec *e)
 {
-  u32 n = ring_read(&e->ctl, READ_BATCH, take_control, e->s);
-  return n + ring_read(&e->data, READ_BATCH, take_record, e->s);
+  u64 end = ring_end(&e->ctl);
+  u32 n = ring_read(&e->data, ring_end(&e->data), READ_BATCH, take_record, e->s);
+  return n + ring_read(&e->ctl, end, READ_BATCH, take_control, e->s);
 }
 
 /* Waking a sleeper costs a handler far more than its record.  So while records keep coming we don't

@@ -35,11 +35,16 @@ void ring_close(struct ring *r)
   r->consumer = NULL;
 }
 
-u32 ring_read(struct ring *r, u32 max, void (*take)(void *arg, const void *rec, u32 len), void *arg)
+u64 ring_end(const struct ring *r)
+{
+  return __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
+}
+
+u32 ring_read(struct ring *r, u64 end, u32 max, void (*take)(void *arg, const void *rec, u32 len),
+              void *arg)
 {
   u64 at = *r->consumer, given = at;
   u32 n = 0;
-  u64 end = __atomic_load_n(r->producer, __ATOMIC_ACQUIRE);
   while (n < max && at < end) {
     const u32 *head = (const u32 *)(r->data + (at & (r->size - 1)));
     u32 len = __atomic_load_n(head, __ATOMIC_ACQUIRE);

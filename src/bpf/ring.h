@@ -15,9 +15,12 @@ struct ring {
 /* Maps the ring of `size` bytes behind fd.  0, or -1 with errno. */
 int ring_open(struct ring *r, int fd, u64 size);
 void ring_close(struct ring *r); /* also of one that was never opened */
-/* Hands up to `max` finished records to `take`, oldest first; returns how many there were.  The bytes
- * are valid during the call only.  */
-u32 ring_read(struct ring *r, u32 max, void (*take)(void *arg, const void *rec, u32 len), void *arg);
+/* Behind the newest record. */
+u64 ring_end(const struct ring *r);
+/* Hands up to `max` finished records before `end` to `take`, oldest first; returns how many there
+ * were.  The bytes are valid during the call only.  */
+u32 ring_read(struct ring *r, u64 end, u32 max,
+              void (*take)(void *arg, const void *rec, u32 len), void *arg);
 /* Something was written, or is being written, that was not read yet. */
 bool ring_pending(const struct ring *r);
 

@@ -36,12 +36,17 @@ enum {
   STOP_BROKEN = 8, /* the executor failed: nothing more runs */
 };
 /* Sites of queue records that no print made. */
-enum { SITE_TEXT = 0xffffffff, SITE_SWITCH = 0xfffffffe };
+enum {
+  SITE_TEXT = 0xffffffff,
+  SITE_SWITCH = 0xfffffffe,
+  SITE_ERROR = 0xfffffffd,
+  SITE_WARNING = 0xfffffffc,
+};
 enum {
   FLUSH_BYTES = 64 * 1024,
-  LINGER_NS = 1000000,   /* the writer's pause between batches: bounds its system calls */
-  DRAIN_MS = 100,        /* a drain that can be woken waits this long, */
-  DRAIN_POLL_MS = 5,     /* others this long */
+  LINGER_NS = 1000000,    /* the writer's pause between batches: bounds its system calls */
+  DRAIN_MS = 100,         /* a drain that can be woken waits this long, */
+  DRAIN_POLL_MS = 5,      /* others this long */
   CONDITION_POLL_MS = 20, /* how soon probe conditions follow what event handlers change */
   BEGIN_WRITTEN_MS = 1000 /* the command waits so long for the begin probes' output to be written */
 };
@@ -73,8 +78,8 @@ struct session {
   int wake_fd;
   _Atomic(u32) stop;
   _Atomic(bool) shutting_down;
-  _Atomic(u64) errors;   /* uncaught errors reported to us */
-  _Atomic(bool) failed;  /* stap's exit status is 1 */
+  _Atomic(u64) errors;  /* uncaught errors reported to us */
+  _Atomic(bool) failed; /* stap's exit status is 1 */
   _Atomic(bool) skipped_too_many;
   pthread_mutex_t msg_lock;
   /* drain thread: done has reached asked once all records made before are queued */
@@ -150,6 +155,14 @@ void session_text(struct session *s, const char *text, u32 len)
   queue_put(&s->queue, SITE_TEXT, text, len);
 }
 
+/* A handler's error or warning takes its turn behind what was printed before it. */
+static void handler_message(struct session *s, u32 site, const char *text, size_t len)
+{
+  if (site == SITE_ERROR)
+    atomic_store(&s->failed, true);
+  queue_put(&s->queue, site, text, (u32)len);
+}
+
 static void put_place(struct strbuf *b, const struct ir_error *e)
 {
   if (e->token)
@@ -189,7 +202,7 @@ static void handler_error(struct session *s, const struct rt_ctl *c)
   if (n <= (u64)s->o->maxerrors + 1 || atomic_load(&s->shutting_down)) {
     struct strbuf b = {0};
     put_error(s, &b, c);
-    message(s, "ERROR", b.s, b.n);
+    handler_message(s, SITE_ERROR, b.s, b.n);
     sb_free(&b);
   }
   if (n > s->o->maxerrors)
@@ -203,7 +216,7 @@ void session_control(struct session *s, const struct rt_ctl *c)
     handler_error(s, c);
     break;
   case RT_CTL_WARN:
-    message(s, "WARNING", c->text, strnlen(c->text, c->len));
+    handler_message(s, SITE_WARNING, c->text, strnlen(c->text, c->len));
     break;
   case RT_CTL_EXIT:
     stop(s, STOP_EXIT);
@@ -307,7 +320,12 @@ static void flush(struct session *s, struct strbuf *b)
 
 static void put_record(struct session *s, struct strbuf *b, const struct queue_rec *r)
 {
-  if (r->site < s->x->nsites) {
+  if (r->site == SITE_ERROR || r->site == SITE_WARNING) {
+    flush(s, b);
+    message(s, r->site == SITE_ERROR ? "ERROR" : "WARNING", (const char *)r->data, r->len);
+  } else if (s->out.error) {
+    return; /* nobody reads it */
+  } else if (r->site < s->x->nsites) {
     if (!fmt_record(b, &s->x->sites[r->site], r->data, r->len))
       say(s, "ERROR", "malformed record of print site %u, %u bytes", r->site, r->len);
   } else if (r->site == SITE_TEXT) {
@@ -331,8 +349,7 @@ static void *writer_main(void *arg)
       const struct queue_rec *r;
       size_t at = 0;
       while ((r = queue_next(c, &at))) {
-        if (!s->out.error)
-          put_record(s, &b, r);
+        put_record(s, &b, r);
         if (b.n >= FLUSH_BYTES)
           flush(s, &b);
       }
@@ -390,6 +407,8 @@ static void block_signals(struct session *s)
 static void run_handler(struct session *s, struct handler *h)
 {
   u64 from = s->o->timing ? timers_now() : 0;
+  const __u64 *errors = &s->x->state->errors;
+  u64 before = __atomic_load_n(errors, __ATOMIC_RELAXED);
   if (s->x->run(s->x, h->probe)) {
     atomic_store(&s->failed, true);
     stop(s, STOP_BROKEN);
@@ -401,6 +420,8 @@ static void run_handler(struct session *s, struct handler *h)
     h->ns += ns;
     h->hits++;
   }
+  if (__atomic_load_n(errors, __ATOMIC_RELAXED) != before)
+    drain_all(s); /* its error comes before what the next handler prints */
   check_state(s);
   if (s->has_conditions && s->x->rearm)
     s->x->rearm(s->x);
@@ -631,8 +652,10 @@ static void report_counts(struct session *s)
     say(s, "WARNING", "Skipped due to reentrancy: %llu", (unsigned long long)st->skipped_frame);
   u64 lost = st->lost + s->queue.dropped;
   if (lost)
-    say(s, "WARNING", "There were %llu transport failures. (Output was lost; try -s with a larger "
-        "buffer.)", (unsigned long long)lost);
+    say(s, "WARNING",
+        "There were %llu transport failures. (Output was lost; try -s with a larger "
+        "buffer.)",
+        (unsigned long long)lost);
   if (st->lost_ctl)
     say(s, "WARNING", "%llu error and warning messages were lost.",
         (unsigned long long)st->lost_ctl);
@@ -679,8 +702,8 @@ static void init_state(struct session *s)
   struct timespec wall, mono;
   clock_gettime(CLOCK_REALTIME, &wall);
   clock_gettime(CLOCK_MONOTONIC, &mono);
-  st->boot_to_wall_ns = (u64)(wall.tv_sec - mono.tv_sec) * 1000000000 +
-                        (u64)(wall.tv_nsec - mono.tv_nsec);
+  st->boot_to_wall_ns =
+      (u64)(wall.tv_sec - mono.tv_sec) * 1000000000 + (u64)(wall.tv_nsec - mono.tv_nsec);
   st->stp_pid = (u64)getpid();
   st->target_pid = (u64)(s->cmd.pid ? s->cmd.pid : s->o->target_pid);
   st->maxerrors = s->o->suppress_handler_errors ? UINT64_MAX : s->o->maxerrors;

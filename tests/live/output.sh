@@ -31,5 +31,9 @@ for rt in $(runtimes); do
   check "$rt: -S keeps the newest" "turns.2 turns.3" "$(cd "$TMPDIR" && echo turns*)"
   check "$rt: -S, the last line" "$(printf '%080d' 39999)" "$(tail -1 "$TMPDIR/turns.3")"
   rm -f "$TMPDIR"/turns*
+
+  timeout 20 "$STAP" --runtime="$rt" -DMAXERRORS=1 -e 'probe begin { println("one") error("a") } probe begin { println("two") error("b") }
+    probe error { println("three") }' >"$TMPDIR/both" 2>&1
+  check "$rt: errors come where they happen" "one ERROR: two ERROR: three WARNING: Pass" "$(cut -d' ' -f1 "$TMPDIR/both" | xargs)"
 done
 finish

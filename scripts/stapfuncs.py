@@ -17,7 +17,7 @@ tid: thread id; pid: process id; ppid: process id of the parent; pgrp: process g
 uid: user id; euid: effective user id; gid: group id; egid: effective group id
 execname: name of the process, at most 15 bytes; pexecname: that of the parent; cpu: number of the processor
 pp: the probe point, resolved; pn: the probe point as the script has it; user_mode: is the processor in user mode?
-target: process of -c, or the argument of -x; stp_pid: process id of stap; task_current: address of the current task_struct
+target: process of -c, or the argument of -x; stp_pid: process id of stap; module_name: name of the session, of -m; task_current: address of the current task_struct
 """,
     "Time": """
 gettimeofday_s gettimeofday_ms gettimeofday_us gettimeofday_ns: time since 1970
@@ -32,7 +32,7 @@ error: a run-time error with this text; warn: a warning on standard error; log: 
     "Strings": """
 strlen: bytes; substr: from a position (0 is the first), so many bytes; stringat: the byte at a position; isinstr: is the second part of the first?
 strpos: position of the second in the first, or -1; str_replace: each second in the first by the third
-strtol: the number that a string begins with, to a base; tolower toupper: letters; isdigit: is it all digits?
+strtol: the number that a string begins with, to a base; tolower toupper: letters; isdigit: does it begin with a digit?
 tokenize: the string's first part up to one of the delimiters; without a string: the next part
 matched: the text of a group of the last =~ that matched; 0 is all of it
 string_quoted: with C escapes, in quotes; text_str text_strn: with C escapes; randint: random, from 0 to one less

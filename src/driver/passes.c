@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bpf/bpf.h"
@@ -35,6 +36,17 @@ static const char *kernel_config(void *arg, const char *name)
 static u32 string_buffer(const struct options *o)
 {
   return (u32)ROUND_UP(o->limits.maxstringlen, 8);
+}
+
+/* That of -m, or one of its own, as SystemTap makes them: stap_[0-9a-f]+_[0-9a-f]+. */
+static const char *module_name(struct arena *a, const struct options *o)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  return o->module_name ? o->module_name
+                        : arena_printf(a, "stap_%llx_%x",
+                                       (unsigned long long)t.tv_sec << 30 | (u32)t.tv_nsec,
+                                       (u32)getpid());
 }
 
 void compile_start(struct compile *c, struct arena *a, struct options *o, FILE *messages)
@@ -80,6 +92,7 @@ void compile_start(struct compile *c, struct arena *a, struct options *o, FILE *
       .runtime = c->penv.runtime,
       .target_pid = o->run.target_pid,
       .maxstringlen = string_buffer(o),
+      .module_name = module_name(a, o),
   };
 }
 

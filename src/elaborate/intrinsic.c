@@ -138,6 +138,12 @@ static struct expr *tz_name(struct elab *e, struct scope *sc, struct expr *call)
   return op_str(e, &call->loc, local_time(&tm) ? arena_strdup(e->a, tm.tm_zone) : "UTC");
 }
 
+static struct expr *module_name(struct elab *e, struct scope *sc, struct expr *call)
+{
+  (void)sc;
+  return op_str(e, &call->loc, e->module_name);
+}
+
 /* ---- all
  * ------------------------------------------------------------------------------------------ */
 
@@ -163,6 +169,7 @@ static const struct intrinsic {
     {"returnval", "returnval:long ()", 0, returnval},
     {"returnstr", "returnstr:string (format:long)", 1, returnstr},
     {"syscall_name", "syscall_name:string (num:long)", 1, syscall_name},
+    {"module_name", "module_name:string ()", 0, module_name},
     {"tz_gmtoff", "tz_gmtoff:long ()", 0, tz_gmtoff},
     {"tz_name", "tz_name:string ()", 0, tz_name},
     {"__value_name", NULL, 2, value_name},

@@ -119,6 +119,7 @@ struct elab {
   const char *runtime;
   s64 target_pid;             /* -x / -c, 0: none */
   u32 maxstringlen;           /* a string's buffer size: longer ones are cut when computed with */
+  const char *module_name;    /* -m, or one of its own */
   u32 defined_depth;          /* > 0: inside @defined; report nothing */
   struct probe_inst *cur;     /* probe whose body is being resolved, or NULL */
   const struct point_part *why_part; /* set by a family's expand() beside *why: the part at fault */

@@ -309,6 +309,10 @@ static bool resolve_stat(struct elab *e, struct scope *sc, struct expr *x)
     return false;
   if (x->a->global)
     return true;
+  if (x->a->local && x->a->local->is_param) {
+    expr_error(e, x->a, "%s", "statistics can't be passed to functions; use the global variable");
+    return false;
+  }
   expr_error(e, x->a, "unresolved arity-%u global %s, missing global declaration?",
              x->a->kind == E_INDEX ? x->a->args.n : 0, x->a->name ? x->a->name : "");
   return false;

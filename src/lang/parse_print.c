@@ -132,10 +132,12 @@ static void print_argument(struct parser *p, struct expr *print)
 {
   struct token *t = cur(p);
   u32 at = p->at;
-  struct expr *h = print->print->formatted || print->print->to_string ? NULL : histogram(p);
+  struct expr *h = print->print->formatted ? NULL : histogram(p);
   if (!h || is_op(cur(p), "[")) {
     p->at = at; /* a bucket starts an expression */
     h = expression(p);
+  } else if (print->print->to_string) {
+    fail_at(p, t, "a histogram can be printed, but is too long for a string");
   } else if (print->args.n || is_op(cur(p), ",")) {
     fail_at(p, t, "histogram must be the only thing printed");
   }

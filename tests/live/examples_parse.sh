@@ -2,7 +2,7 @@
 # Every example script that SystemTap's documentation comes with passes pass 1, and what -p1 prints is a script that
 # -p1 prints in the same words.
 # flags: quick host
-# timeout: 120
+# timeout: 300
 set -u
 dirs=()
 for d in /usr/share/systemtap/examples /usr/share/doc/systemtap/examples; do

@@ -1,6 +1,6 @@
 #!/bin/bash
 # flags: quick
-# timeout: 60
+# timeout: 150
 # -l and -L: one line a probe, variables with their types, exit status 1 when nothing matches.
 set -u
 dir=$(cd "$(dirname "$0")/.." && pwd)

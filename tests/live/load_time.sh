@@ -2,7 +2,7 @@
 # flags: serial host
 # timeout: 60
 # The example with the largest programs, a handler for each of 700 entries and exits of system calls, is compiled and loaded
-# within a second and a half of processor time: a second on two processors.
+# in a few seconds of processor time: far less than when the verifier follows paths that it should not. bench/run times it.
 set -u
 
 script=/usr/share/systemtap/examples/process/strace.stp
@@ -15,4 +15,4 @@ for _ in 1 2 3; do
     [ -z "$best" ] || [ "$ms" -lt "$best" ] && best=$ms
 done
 echo "$best ms"
-[ "$best" -lt $([ -n "${STAP_VM-}" ] && echo 30000 || echo 1500) ]
+[ "$best" -lt $([ -n "${STAP_VM-}" ] && echo 30000 || echo 10000) ]

@@ -37,7 +37,7 @@ struct bpf_sub {        /* a BPF subprogram */
   VEC(struct bpf_insn) insns;
   VEC(struct bpf_reloc) relocs;
   bool global;          /* verified once by its BTF signature: (frame *, scalars…) -> scalar */
-  bool callback;        /* static, of (u64 index, void *ctx) -> long, for bpf_loop */
+  bool callback;        /* made inside another: a callback, or what handlers share; one of a kind in a unit */
   u32 nargs;            /* global: incl. the frame in R1 (when takes_frame) */
   bool takes_frame;
 };

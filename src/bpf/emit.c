@@ -316,10 +316,23 @@ struct callback callback_begin(struct gen *g, const char *name, u32 nargs)
   return c;
 }
 
+struct callback framed_begin(struct gen *g, const char *name, u32 nargs)
+{
+  struct callback c = callback_begin(g, name, nargs);
+  g->s->global = g->s->takes_frame = true;
+  u32 given = label_new(g);
+  emit_movi(g, R0, 0);
+  emit_jcci(g, BPF_JNE, R1, 0, given); /* for the verifier */
+  emit_exit(g);
+  label_here(g, given);
+  emit_mov(g, R9, R1);
+  return c;
+}
+
 static bool same_code(const struct bpf_sub *a, const struct bpf_sub *b)
 {
-  if (!a->callback || a->nargs != b->nargs || a->insns.n != b->insns.n ||
-      a->relocs.n != b->relocs.n ||
+  if (!a->callback || a->nargs != b->nargs || a->global != b->global ||
+      a->takes_frame != b->takes_frame || a->insns.n != b->insns.n || a->relocs.n != b->relocs.n ||
       memcmp(a->insns.v, b->insns.v, a->insns.n * sizeof(*a->insns.v)) != 0)
     return false;
   for (u32 i = 0; i < a->relocs.n; i++) {

@@ -191,9 +191,13 @@ static void find_locks(struct gen *g, struct genfn *f)
 static void place_fn(struct gen *g, struct genfn *f)
 {
   u32 key, rec, val = scratch_size(g, f->fn, &key, &rec);
-  alloc_fn(g, f);
+  if (f->fn->is_handler && f->framed) {
+    key = g->handler_key;
+    val = g->handler_val;
+  }
   f->key_off = take_area(g, f, key);
   f->val_off = take_area(g, f, val);
+  alloc_fn(g, f);
   if (f->framed)
     f->rec_off = take_area(g, f, rec);
   if (f->framed && !f->fn->is_handler) {
@@ -263,6 +267,11 @@ static struct genfn **place_all(struct gen *g)
       (*f)->framed = needs_frame(g, (*f)->fn);
       *f = place_within(g, *f, COND_STACK_MAX);
     }
+  for (u32 i = 0; i < m->probes.n; i++) {
+    u32 key, rec, val = scratch_size(g, m->probes.v[i]->handler, &key, &rec);
+    g->handler_key = MAX(g->handler_key, key);
+    g->handler_val = MAX(g->handler_val, val);
+  }
   u32 ints = g->int_top, strs = g->str_top, max = strs;
   for (u32 i = 0; i < m->probes.n; i++) {
     if (m->probes.v[i]->same) {

@@ -133,6 +133,8 @@ struct gen {
   struct bpf_gmap *gmap;        /* per global */
   struct giter *giter;      /* per iter */
   u32 lock_sub;             /* lock_wait()'s subprogram in the current unit, or IR_NO */
+  bool group;               /* the unit has many handlers: they call functions for what all of them do */
+  u32 handler_key, handler_val; /* bytes of the key and value areas, which handlers have in the same place */
   struct gfn *gfn;          /* per function, then per condition of a probe */
   u32 nfns;
   u32 nglobals;             /* entries of gmap */
@@ -240,6 +242,8 @@ struct callback {
   u32 nfix, capfix;
 };
 struct callback callback_begin(struct gen *g, const char *name, u32 nargs);
+/* The same for a function that takes the frame in R1, and leaves it in R9. */
+struct callback framed_begin(struct gen *g, const char *name, u32 nargs);
 u32 callback_end(struct gen *g, struct callback *c); /* its index in the unit */
 void emit_unlock(struct gen *g, struct ir_lockset *l);
 void copy_str(struct gen *g, u32 dst, const struct ir_val *src);

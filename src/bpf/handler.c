@@ -67,7 +67,6 @@ static void frame_init(struct gen *g, struct ir_probe *p)
 {
   const struct ir_module *m = g->m;
   bool session = p->inst->kind == PROG_SESSION;
-  emit_st(g, SZ_W, R9, offsetof(struct rt_frame, probe_id), (s32)p->id);
   emit_st(g, SZ_DW, R9, offsetof(struct rt_frame, err), 0);
   emit_st(g, SZ_W, R9, offsetof(struct rt_frame, nesting), 0);
   emit_st(g, SZ_W, R9, offsetof(struct rt_frame, match_n), 0);
@@ -103,7 +102,12 @@ static void report_error(struct gen *g, struct genfn *f, struct ir_probe *p)
   emit_stx(g, SZ_W, R1, offsetof(struct rt_state, phase), R2);
   label_here(g, go_on);
   emit_st(g, SZ_W, base, ctl + (s32)offsetof(struct rt_ctl, kind), RT_CTL_ERROR);
-  emit_st(g, SZ_W, base, ctl + (s32)offsetof(struct rt_ctl, probe_id), (s32)p->id);
+  if (f->framed && g->group) {
+    emit_ldx(g, SZ_W, R1, R9, offsetof(struct rt_frame, probe_id));
+    emit_stx(g, SZ_W, R9, ctl + (s32)offsetof(struct rt_ctl, probe_id), R1);
+  } else {
+    emit_st(g, SZ_W, base, ctl + (s32)offsetof(struct rt_ctl, probe_id), (s32)p->id);
+  }
   emit_mov(g, R1, R6);
   if (f->framed) {
     u32 dynamic = label_new(g);
@@ -240,6 +244,52 @@ static void check_condition(struct gen *g, struct ir_probe *p, u32 out)
   emit_jcci(g, BPF_JEQ, R1, 0, out);
 }
 
+/* ---- what the handlers of a group call functions for ------------------------------ */
+
+/* R9 = the frame, claimed and set up; leaves when there is none, or the session isn't running. */
+static void call_enter(struct gen *g, struct ir_probe *p, u32 out)
+{
+  struct callback c = callback_begin(g, "enter", 1); /* static: only such a one yields a pointer */
+  u32 none = label_new(g);
+  emit_mov(g, R7, R1);
+  check_phase(g, none);
+  claim_frame(g, none);
+  frame_init(g, p);
+  emit_stx(g, SZ_W, R9, offsetof(struct rt_frame, probe_id), R7);
+  emit_mov(g, R0, R9);
+  emit_exit(g);
+  label_here(g, none);
+  emit_movi(g, R0, 0);
+  u32 enter = callback_end(g, &c);
+  emit_movi(g, R1, (s64)p->id);
+  emit_callsub(g, enter);
+  emit_jcci(g, BPF_JEQ, R0, 0, out);
+  emit_mov(g, R9, R0);
+  emit_stx(g, SZ_DW, R10, STK_FRAME, R9);
+}
+
+static void call_leave(struct gen *g)
+{
+  struct callback c = framed_begin(g, "leave", 1);
+  release_frame(g);
+  emit_movi(g, R0, 0);
+  u32 leave = callback_end(g, &c);
+  emit_mov(g, R1, R9);
+  emit_callsub(g, leave);
+}
+
+static void call_report(struct gen *g, struct genfn *f, struct ir_probe *p)
+{
+  struct callback c = framed_begin(g, "report", 1);
+  report_error(g, f, p);
+  emit_movi(g, R0, 0);
+  u32 report = callback_end(g, &c);
+  emit_mov(g, R1, R9);
+  emit_callsub(g, report);
+}
+
+/* ---- a handler --------------------------------------------------------------------- */
+
 /* A handler as subprogram `sub` of the current unit: takes the context in R1.  f->probe is the
  * first of the probes that share it. */
 static void gen_handler(struct gen *g, struct genfn *f, struct bpf_sub *sub)
@@ -250,15 +300,19 @@ static void gen_handler(struct gen *g, struct genfn *f, struct bpf_sub *sub)
   region_begin(g, f, f->region[0]);
   u32 out = label_new(g), finish = label_new(g);
   emit_stx(g, SZ_DW, R10, STK_CTX, R1);
-  if (p->inst->kind != PROG_SESSION)
+  bool shared = g->group && f->framed;
+  if (p->inst->kind != PROG_SESSION && !shared)
     check_phase(g, out);
   if (is_syscall(p->inst) && sub == g->unit->subs.v[0])
     check_syscall(g, p->inst->kind, g->unit->probes.v[0]->inst->number, out);
   if (p->cond && !cond_framed(g, p))
     check_condition(g, p, out);
-  if (f->framed) {
+  if (shared) {
+    call_enter(g, p, out);
+  } else if (f->framed) {
     claim_frame(g, out);
     frame_init(g, p);
+    emit_st(g, SZ_W, R9, offsetof(struct rt_frame, probe_id), (s32)p->id);
   }
   for (u32 i = 0; i < f->locks.n; i++)
     emit_st(g, SZ_DW, f->framed ? R9 : R10, f->locks.v[i].off, 0);
@@ -268,14 +322,19 @@ static void gen_handler(struct gen *g, struct genfn *f, struct bpf_sub *sub)
   label_here(g, edge_label(g, TO_RET(f)));
   label_here(g, finish);
   release_locks(g, f);
-  if (f->framed)
+  if (shared)
+    call_leave(g);
+  else if (f->framed)
     release_frame(g);
   label_here(g, out);
   emit_movi(g, R0, 0);
   emit_exit(g);
   if (g->target_label[TO_ERR(f)]) {
     label_here(g, edge_label(g, TO_ERR(f)));
-    report_error(g, f, p);
+    if (shared)
+      call_report(g, f, p);
+    else
+      report_error(g, f, p);
     emit_jmp(g, finish);
   }
   sub_end(g);
@@ -291,6 +350,7 @@ static struct bpf_unit *unit_new(struct gen *g, const char *name, enum bpf_prog_
   vec_push(g->a, &g->img->units, u);
   g->unit = u;
   g->lock_sub = IR_NO;
+  g->group = false;
   for (u32 i = 0; i < g->nfns; i++)
     g->gfn[i].sub = IR_NO;
   for (u32 i = 0; i < g->m->globals.n; i++)
@@ -300,6 +360,7 @@ static struct bpf_unit *unit_new(struct gen *g, const char *name, enum bpf_prog_
 
 /* Handlers of system calls in one program: verified together, what they share once. */
 enum { GROUP_MAX = 32, GROUP_SUBS = 150, GROUP_INS = 10000 };
+enum { GROUP_SHARE = 4 }; /* from that many on, they share functions */
 
 struct group {
   u32 handlers;
@@ -307,10 +368,10 @@ struct group {
   bool *has;     /* per global: its callbacks are there */
 };
 
-/* A global's callbacks (delete, evict, merge) are shared by all handlers. */
+/* A global's callbacks and functions (delete, evict, merge, set) are shared by all handlers. */
 static void group_global(struct group *gr, u32 id)
 {
-  gr->subs += gr->has[id] ? 0 : 4;
+  gr->subs += gr->has[id] ? 0 : 5;
   gr->has[id] = true;
 }
 
@@ -454,9 +515,10 @@ static void run_lists(struct gen *g, const struct calls *c)
   }
 }
 
-/* Declares the handlers' subprograms. */
-static void declare_handlers(struct gen *g, struct calls *c, u32 n)
+/* Declares the handlers' subprograms, and says how many there are. */
+static u32 declare_handlers(struct gen *g, struct calls *c, u32 n)
 {
+  u32 before = g->unit->subs.n;
   for (u32 i = 0; i < n; i++) {
     u32 k = 0;
     while (first_same(c->p[k]) != first_same(c->p[i]))
@@ -466,6 +528,7 @@ static void declare_handlers(struct gen *g, struct calls *c, u32 n)
     else
       sub_begin(g, arena_printf(g->a, "handler_%u", i), &c->sub[i]);
   }
+  return g->unit->subs.n - before;
 }
 
 static void gen_group(struct gen *g, struct genfn **handler, struct bpf_sub *main_sub)
@@ -475,7 +538,7 @@ static void gen_group(struct gen *g, struct genfn **handler, struct bpf_sub *mai
   qsort(u->probes.v, n, sizeof(*u->probes.v), by_number);
   struct calls c = {.p = u->probes.v, .sub = NEW_ARRAY(g->a, u32, n)};
   c.lists = arena_alloc(g->a, n * sizeof(*c.lists));
-  declare_handlers(g, &c, n);
+  g->group = declare_handlers(g, &c, n) >= GROUP_SHARE;
   g->s = main_sub;
   c.out = label_new(g);
   check_phase(g, c.out);

@@ -367,46 +367,98 @@ void check_inserted(struct gen *g, const struct ir_block *b, const struct ir_ins
   fail(g, b, i);
 }
 
-static void sel_mset(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
+/* The value to be assigned, at R`ptr` + off; `val` NULL: it, or the address of the string, is in
+ * R7. */
+static void put_value(struct gen *g, const struct ir_global *v, u8 ptr, s32 off,
+                      const struct ir_val *val)
 {
-  const struct ir_global *v = i->global;
   const struct bpf_gmap *gm = &g->gmap[v->id];
-  const struct ir_val *val = &i->args[v->nkeys];
-  u8 base = base_reg(g);
-  struct key k = build_key(g, v, i);
-  u32 done = label_new(g), absent = label_new(g), exists = label_new(g), store = label_new(g);
-  lookup(g, gm, &k);
-  emit_jcci(g, BPF_JEQ, R0, 0, absent);
-  label_here(g, store);
-  if (v->type == TY_STRING) {
-    emit_mov(g, R1, R0);
-    emit_alui(g, BPF_ADD, R1, (s32)gm->val_off);
-    store_string(g, val, gm->val_size - gm->val_off);
-  } else {
-    emit_stx(g, SZ_DW, R0, (s32)gm->val_off, use_int(g, val, R1));
+  if (v->type != TY_STRING) {
+    emit_stx(g, SZ_DW, ptr, off, val ? use_int(g, val, R1) : R7);
+    return;
   }
+  emit_mov(g, R1, ptr);
+  emit_alui(g, BPF_ADD, R1, off);
+  if (val) {
+    store_string(g, val, gm->val_size - gm->val_off);
+    return;
+  }
+  emit_movi(g, R2, gm->val_size - gm->val_off);
+  emit_mov(g, R3, R7);
+  emit_helper(g, BPF_FUNC_probe_read_kernel_str);
+}
+
+/* Stores the value under the key.  R0 = 0, or the failure at `failed`. */
+static void assign(struct gen *g, const struct ir_global *v, const struct key *k,
+                   const struct ir_val *val, u32 failed)
+{
+  const struct bpf_gmap *gm = &g->gmap[v->id];
+  u32 done = label_new(g), absent = label_new(g);
+  lookup(g, gm, k);
+  emit_jcci(g, BPF_JEQ, R0, 0, absent);
+  put_value(g, v, R0, (s32)gm->val_off, val);
   emit_jmp(g, done);
   label_here(g, absent);
   stage_seq(g, gm);
-  if (v->type == TY_STRING) {
-    emit_mov(g, R1, base);
-    emit_alui(g, BPF_ADD, R1, (s32)(g->f->val_off + gm->val_off));
-    store_string(g, val, gm->val_size - gm->val_off);
-  } else {
-    emit_stx(g, SZ_DW, base, (s32)(g->f->val_off + gm->val_off), use_int(g, val, R1));
-  }
-  insert(g, v, &k);
-  check_inserted(g, b, i, done, exists);
-  label_here(g, exists); /* another CPU was first: overwrite its value */
-  lookup(g, gm, &k);
+  put_value(g, v, base_reg(g), (s32)(g->f->val_off + gm->val_off), val);
+  insert(g, v, k);
   emit_jcci(g, BPF_JEQ, R0, 0, done);
-  if (v->type == TY_STRING) {
-    emit_mov(g, R1, R0);
-    emit_alui(g, BPF_ADD, R1, (s32)gm->val_off);
-    store_string(g, val, gm->val_size - gm->val_off);
+  emit_jcci(g, BPF_JNE, R0, -EEXIST, failed);
+  /* Another CPU was first: overwrite its value. */
+  lookup(g, gm, k);
+  emit_jcci(g, BPF_JEQ, R0, 0, done);
+  put_value(g, v, R0, (s32)gm->val_off, val);
+  label_here(g, done);
+}
+
+/* set(frame, value), with the key in the handlers' key area: 1 when there was no room. */
+static u32 set_function(struct gen *g, const struct ir_global *v)
+{
+  struct genfn f = {.framed = true, .key_off = g->f->key_off, .val_off = g->f->val_off};
+  struct genfn *user = g->f;
+  const struct key k = {0};
+  struct callback c = callback_begin(g, "set", 2); /* static: the value is anywhere */
+  u32 failed = label_new(g);
+  g->f = &f;
+  emit_mov(g, R9, R1);
+  emit_mov(g, R7, R2);
+  assign(g, v, &k, NULL, failed);
+  emit_movi(g, R0, 0);
+  emit_exit(g);
+  label_here(g, failed);
+  emit_movi(g, R0, 1);
+  u32 set = callback_end(g, &c);
+  g->f = user;
+  return set;
+}
+
+/* Calls that function; what comes next are failures. */
+static void call_set(struct gen *g, const struct ir_ins *i)
+{
+  const struct ir_global *v = i->global;
+  const struct ir_val *val = &i->args[v->nkeys];
+  build_columns(g, v, ((u64)1 << v->nkeys) - 1, i->args);
+  if (v->type == TY_STRING)
+    str_addr(g, R2, val);
+  else
+    load_int(g, val, R2);
+  emit_mov(g, R1, R9);
+  emit_callsub(g, set_function(g, v));
+}
+
+static void sel_mset(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
+{
+  u32 failed = label_new(g), done = label_new(g);
+  if (g->group && g->f->framed && g->f->fn->is_handler) {
+    call_set(g, i);
+    emit_jcci(g, BPF_JEQ, R0, 0, done);
   } else {
-    emit_stx(g, SZ_DW, R0, (s32)gm->val_off, use_int(g, val, R1));
+    struct key k = build_key(g, i->global, i);
+    assign(g, i->global, &k, &i->args[i->global->nkeys], failed);
+    emit_jmp(g, done);
   }
+  label_here(g, failed);
+  fail(g, b, i);
   label_here(g, done);
 }
 
@@ -712,11 +764,17 @@ static s32 held_off(const struct gen *g, const struct ir_lockset *l)
   return 0;
 }
 
-/* Takes the set's locks in the order of their globals' numbers; when one is not to be had in
- * time gives back those taken and leaves the handler as skipped. */
-static void sel_lock(struct gen *g, const struct ir_ins *i)
+static void give(struct gen *g, const struct ir_global *v)
 {
-  const struct ir_lockset *l = i->lock;
+  emit_mapval(g, R1, BMAP_GLOBALS, g->gmap[v->id].lock_off);
+  emit_movi(g, R2, 0);
+  emit_atomic(g, BPF_XCHG, R1, 0, R2);
+}
+
+/* Takes the set's locks in the order of their globals' numbers; when one is not to be had in
+ * time gives back those taken and goes to `refused`. */
+static void take_all(struct gen *g, const struct ir_lockset *l, u32 refused)
+{
   u32 *gave_up = NEW_ARRAY(g->a, u32, l->n + 1), taken = label_new(g);
   for (u32 k = 0; k < l->n; k++) {
     u32 got = label_new(g), off = g->gmap[l->g[k]->id].lock_off;
@@ -731,16 +789,58 @@ static void sel_lock(struct gen *g, const struct ir_ins *i)
     emit_jcci(g, BPF_JEQ, R0, 0, gave_up[k]);
     label_here(g, got);
   }
-  emit_st(g, SZ_DW, base_reg(g), held_off(g, l), 1);
   emit_jmp(g, taken);
   for (u32 k = l->n; k--;) {
     label_here(g, gave_up[k]);
-    if (k) {
-      emit_mapval(g, R1, BMAP_GLOBALS, g->gmap[l->g[k - 1]->id].lock_off);
-      emit_movi(g, R2, 0);
-      emit_atomic(g, BPF_XCHG, R1, 0, R2);
-    }
+    if (k)
+      give(g, l->g[k - 1]);
   }
+  emit_jmp(g, refused);
+  label_here(g, taken);
+}
+
+static void give_all(struct gen *g, const struct ir_lockset *l)
+{
+  for (u32 k = l->n; k--;)
+    give(g, l->g[k]);
+}
+
+/* The same as functions: take() yields 1 when it has them all. */
+static u32 take_function(struct gen *g, const struct ir_lockset *l)
+{
+  struct callback c = callback_begin(g, "take", 0);
+  g->s->global = true;
+  u32 refused = label_new(g);
+  take_all(g, l, refused);
+  emit_movi(g, R0, 1);
+  emit_exit(g);
+  label_here(g, refused);
+  emit_movi(g, R0, 0);
+  return callback_end(g, &c);
+}
+
+static u32 give_function(struct gen *g, const struct ir_lockset *l)
+{
+  struct callback c = callback_begin(g, "give", 0);
+  g->s->global = true;
+  give_all(g, l);
+  emit_movi(g, R0, 0);
+  return callback_end(g, &c);
+}
+
+/* Takes the set's locks, or leaves the handler as skipped. */
+static void sel_lock(struct gen *g, const struct ir_ins *i)
+{
+  u32 refused = label_new(g), taken = label_new(g);
+  if (g->group) {
+    emit_callsub(g, take_function(g, i->lock));
+    emit_jcci(g, BPF_JEQ, R0, 0, refused);
+  } else {
+    take_all(g, i->lock, refused);
+  }
+  emit_st(g, SZ_DW, base_reg(g), held_off(g, i->lock), 1);
+  emit_jmp(g, taken);
+  label_here(g, refused);
   store_err(g, ERR_SKIP, -1);
   emit_jmp(g, edge_label(g, TO_ERR(g->f)));
   label_here(g, taken);
@@ -748,11 +848,10 @@ static void sel_lock(struct gen *g, const struct ir_ins *i)
 
 void emit_unlock(struct gen *g, struct ir_lockset *l)
 {
-  for (u32 k = l->n; k--;) {
-    emit_mapval(g, R1, BMAP_GLOBALS, g->gmap[l->g[k]->id].lock_off);
-    emit_movi(g, R2, 0);
-    emit_atomic(g, BPF_XCHG, R1, 0, R2);
-  }
+  if (g->group)
+    emit_callsub(g, give_function(g, l));
+  else
+    give_all(g, l);
   emit_st(g, SZ_DW, base_reg(g), held_off(g, l), 0);
 }
 

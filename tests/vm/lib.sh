@@ -46,12 +46,23 @@ vm_prepare() {
 }
 
 # vm_qemu CONSOLE-OPTIONS... replaces the shell by the emulator. A panic or an oops ends it (panic=-1, -no-reboot).
+# Its CPUs take turns: one thread each is no use before QEMU 8.1, which may go on with code that another CPU has just
+# patched (the kernel's int3, at tracepoints).
 vm_qemu() {
-    exec qemu-system-x86_64 -accel tcg,thread=multi,tb-size=512 -cpu max -smp 2 -m 3072 -no-reboot -nodefaults "$@" \
+    exec qemu-system-x86_64 -accel tcg,thread=single,tb-size=512 -cpu max -smp 2 -m 3072 -no-reboot -nodefaults "$@" \
         -virtfs local,path=/,mount_tag=root,security_model=none,readonly=on,multidevs=remap \
         -virtfs "local,path=$vm_dir,mount_tag=share,security_model=none" \
         -kernel "$vm_kernel" -initrd "$vm_dir/initramfs" \
-        -append "console=ttyS0 loglevel=7 panic=-1 oops=panic nokaslr mitigations=off lpj=5000000 no_timer_check ${VM_APPEND-}"
+        -append "console=ttyS0 loglevel=7 panic=-1 oops=panic unknown_nmi_panic nokaslr mitigations=off lpj=5000000 no_timer_check ${VM_APPEND-}"
+}
+
+# Makes a guest that hangs panic, so that its console tells where it was.
+vm_nmi() {
+    python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+s.sendall(b"nmi\n")
+time.sleep(3)' "$vm_dir/monitor" 2>/dev/null
 }
 
 # Starts the emulator with the console in $vm_log; waits until it ends, or until the guest fails to come up in time, which an
@@ -60,9 +71,10 @@ vm_attempt() {
     local pid waited=0
     export -f vm_qemu
     export vm_dir vm_kernel VM_APPEND
-    timeout -k 5 "$1" bash -c 'vm_qemu -display none -monitor none -serial "file:$1"' vm "$vm_log" </dev/null &
+    timeout -k 5 "$1" bash -c 'vm_qemu -display none -monitor "unix:$vm_dir/monitor,server,nowait" -serial "file:$1"' \
+        vm "$vm_log" </dev/null &
     pid=$!
-    trap "kill $pid 2>/dev/null" TERM
+    trap "vm_nmi; kill $pid 2>/dev/null" TERM
     while [ ! -e "$vm_dir/up" ] && kill -0 $pid 2>/dev/null; do
         sleep 0.2
         if [ $((++waited)) = 600 ]; then

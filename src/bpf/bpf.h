@@ -71,7 +71,7 @@ struct bpf_gmap {
   u32 seq_off;            /* insertion counter in BMAP_GLOBALS */
   u32 key_size, col_size[9];
   u32 val_size, val_off;  /* val_off != 0: the insertion number stands before the value */
-  u32 hist_first[8];      /* first bucket of each histogram in rt_stat */
+  u32 *hist_first;        /* first bucket of each histogram in rt_stat */
   u32 stat_key, stat_val; /* statistics: frame areas of merge()'s key and result */
   u32 merge_sub;          /* merge()'s subprogram in the current unit, or IR_NO */
 };

@@ -42,10 +42,11 @@ u32 column_off(const struct gen *g, const struct ir_global *v, u32 c)
   return off;
 }
 
-static u32 stat_bytes(const struct ir_global *v, struct bpf_gmap *gm)
+static u32 stat_bytes(struct gen *g, const struct ir_global *v, struct bpf_gmap *gm)
 {
   u32 size = sizeof(struct rt_stat);
-  for (u32 k = 0; k < v->hists.n && k < ARRAY_SIZE(gm->hist_first); k++) {
+  gm->hist_first = NEW_ARRAY(g->a, u32, v->hists.n + 1);
+  for (u32 k = 0; k < v->hists.n; k++) {
     gm->hist_first[k] = (size - (u32)sizeof(struct rt_stat)) / 8;
     size += 8 * hist_buckets(&v->hists.v[k]);
   }
@@ -77,7 +78,7 @@ static void layout_array(struct gen *g, const struct ir_global *v, struct bpf_gm
     gm->key_size += gm->col_size[k] = column_size(g, v, k);
   if (v->type == TY_STATS) {
     gm->val_off = ordered(v) ? 8 : 0;
-    gm->val_size = gm->val_off + stat_bytes(v, gm);
+    gm->val_size = gm->val_off + stat_bytes(g, v, gm);
     gm->map = new_map(g, v, BPF_MAP_TYPE_PERCPU_HASH, gm->key_size, gm->val_size, v->maxentries);
   } else {
     gm->val_off = ordered(v) || v->wrap ? 8 : 0;
@@ -104,7 +105,7 @@ void layout_globals(struct gen *g)
     if (v->nkeys) {
       layout_array(g, v, gm);
     } else if (v->type == TY_STATS) {
-      gm->val_size = stat_bytes(v, gm);
+      gm->val_size = stat_bytes(g, v, gm);
       gm->map = new_map(g, v, BPF_MAP_TYPE_PERCPU_ARRAY, 4, gm->val_size, 1);
     } else {
       gm->val_size = v->type == TY_STRING ? str_bytes(g, v->val_maxlen) : 8;

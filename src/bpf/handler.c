@@ -384,7 +384,8 @@ static void group_add(struct group *gr, const struct ir_fn *fn)
       const struct ir_ins *ins = &fn->blocks.v[k]->ins.v[i];
       gr->ins++;
       if (ins->op == IR_MCLEAR || ins->op == IR_MSET || ins->op == IR_MRMW || ins->op == IR_MCAT ||
-          ins->op == IR_STATGET || ins->op == IR_HISTGET || ins->op == IR_HISTPRINT)
+          ins->op == IR_STATGET || ins->op == IR_HISTGET || ins->op == IR_HISTPRINT ||
+          ins->op == IR_HISTSTR)
         group_global(gr, ins->global->id);
       else if (ins->op == IR_ITER_BEGIN || ins->op == IR_MIN_SLICE || ins->op == IR_MDEL_SLICE)
         gr->subs += 2;

@@ -278,15 +278,12 @@ static void sel_histget(struct gen *g, const struct ir_ins *i)
   def_done(g, i->dst, R0);
 }
 
-/* The record: header, then the buckets. */
-static void sel_histprint(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
+/* The merged buckets of a histogram of what isn't empty; the frame offset of the first. */
+static u32 read_buckets(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
 {
   const struct ir_global *v = i->global;
   const struct bpf_gmap *gm = &g->gmap[v->id];
-  struct rt_site site = {.hist_of = v, .hist = &v->hists.v[i->imm]};
-  u32 n = hist_buckets(site.hist), off = gm->stat_val + gm->val_off;
-  u32 first = off + (u32)sizeof(struct rt_stat) + 8 * gm->hist_first[i->imm];
-  vec_push(g->a, &g->img->sites, site);
+  u32 off = gm->stat_val + gm->val_off;
   stat_key(g, v, i);
   call_merge(g, v);
   if (i->err != IR_NO) {
@@ -296,6 +293,15 @@ static void sel_histprint(struct gen *g, const struct ir_block *b, const struct 
     fail(g, b, i);
     label_here(g, some);
   }
+  return off + (u32)sizeof(struct rt_stat) + 8 * gm->hist_first[i->imm];
+}
+
+/* The record: header, then the buckets. */
+static void sel_histprint(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
+{
+  struct rt_site site = {.hist_of = i->global, .hist = &i->global->hists.v[i->imm]};
+  u32 n = hist_buckets(site.hist), first = read_buckets(g, b, i);
+  vec_push(g->a, &g->img->sites, site);
   s32 rec = (s32)g->f->rec_off;
   emit_st(g, SZ_W, R9, rec, (s32)g->img->sites.n - 1);
   emit_st(g, SZ_W, R9, rec + 4, (s32)n * 8);
@@ -305,6 +311,20 @@ static void sel_histprint(struct gen *g, const struct ir_block *b, const struct 
   }
   emit_movi(g, R0, sizeof(struct rt_rec) + 8 * n);
   send_record(g, sizeof(struct rt_rec) + 8 * n);
+}
+
+static void sel_histstr(struct gen *g, const struct ir_block *b, const struct ir_ins *i)
+{
+  u32 first = read_buckets(g, b, i);
+  if (i->dst == IR_NO || g->f->place[i->dst].kind == PL_NONE)
+    return;
+  struct strbuf table = {0};
+  hist_table(&table, &i->global->hists.v[i->imm]);
+  emit_movi(g, R2, dst_off(g, i));
+  emit_movi(g, R3, first);
+  emit_movi(g, R4, rodata_add(g, table.s, table.n, 8));
+  rt_call(g, "rt_hist_str");
+  sb_free(&table);
 }
 
 /* ---- adding to a statistic ------------------------------------------------------------ */
@@ -814,6 +834,9 @@ bool sel_stat_iter(struct gen *g, const struct ir_block *b, const struct ir_ins 
     return true;
   case IR_HISTPRINT:
     sel_histprint(g, b, i);
+    return true;
+  case IR_HISTSTR:
+    sel_histstr(g, b, i);
     return true;
   case IR_ITER_BEGIN:
     sel_iter_begin(g, b, i);

@@ -190,13 +190,19 @@ static bool reads_memory(const struct print_expr *p)
   return false;
 }
 
+/* May be of an empty statistic. */
+static bool prints_histogram(const struct expr *x)
+{
+  return x->args.n && x->args.v[0]->kind == E_HIST;
+}
+
 static bool effect_visit(struct expr **px, void *arg)
 {
   struct expr *x = *px;
   bool *some = arg;
   switch (x->kind) {
   case E_PRINT:
-    *some |= !x->print->to_string || reads_memory(x->print);
+    *some |= !x->print->to_string || reads_memory(x->print) || prints_histogram(x);
     break;
   case E_ASSIGN:
     *some |= divides(x, x->b);

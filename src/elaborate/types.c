@@ -292,8 +292,8 @@ static void ty_print(struct infer *t, struct expr *x, enum type want)
       struct expr *a = x->args.v[i];
       ty(t, a, p->is_char ? TY_LONG : TY_UNKNOWN);
       unresolved(t, a);
-      if (a->kind == E_HIST && (x->args.n > 1 || p->to_string || p->delimited))
-        expr_error(t->e, a, "%s", "only print or println can print a histogram, alone");
+      if (a->kind == E_HIST && (x->args.n > 1 || p->delimited))
+        expr_error(t->e, a, "%s", "a histogram can only be printed alone");
       else if (a->kind != E_HIST && a->type == TY_STATS)
         expr_error(t->e, a, "%s", "type mismatch: expected long or string but found stats");
     }

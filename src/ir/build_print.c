@@ -135,29 +135,24 @@ static struct pieces pieces_new(struct build *b, bool to_string)
   return p;
 }
 
-static void print_hist(struct build *b, const struct expr *x)
+/* SystemTap ends no line behind a histogram: println is print, and sprintln sprint. */
+static struct ir_val print_hist(struct build *b, const struct expr *x, u32 dst)
 {
   const struct expr *h = x->args.v[0], *var = h->a;
   u32 n = var->kind == E_INDEX ? var->args.n : 0;
   struct ir_val *keys = NEW_ARRAY(b->a, struct ir_val, n);
   irb_values(b, var->args.v, n, keys);
-  struct ir_ins *ins = irb_emit(b, IR_HISTPRINT, keys, n);
+  struct ir_ins *ins = irb_emit(b, x->print->to_string ? IR_HISTSTR : IR_HISTPRINT, keys, n);
   ins->global = var->global->ir;
   ins->imm = irb_hist_index(ins->global, &h->hist);
   ins->err = irb_error_new(b, EMPTY_AGGREGATE, h);
-  if (!x->print->newline)
-    return;
-  struct pieces p = pieces_new(b, false);
-  add_text(&p, "\n", 1);
-  finish(&p, DST_UNUSED);
+  return x->print->to_string ? irb_result(b, ins, IR_STR, dst) : val_int(0);
 }
 
 struct ir_val irb_print_expr(struct build *b, const struct expr *x, u32 dst)
 {
-  if (x->args.n == 1 && x->args.v[0]->kind == E_HIST) {
-    print_hist(b, x);
-    return val_int(0);
-  }
+  if (x->args.n == 1 && x->args.v[0]->kind == E_HIST)
+    return print_hist(b, x, dst);
   struct ir_val *v = NEW_ARRAY(b->a, struct ir_val, x->args.n);
   irb_values(b, x->args.v, x->args.n, v);
   struct pieces p = pieces_new(b, x->print->to_string);

@@ -160,6 +160,8 @@ static bool stat_ins(const struct check *c)
     return fail(c, "no such histogram");
   if (ins->op == IR_HISTPRINT)
     return keys(c, 0) && dst_is(c, IR_VOID);
+  if (ins->op == IR_HISTSTR)
+    return keys(c, 0) && dst_is(c, IR_STR);
   return keys(c, 1) && arg_is(c, nkeys, IR_INT) && dst_is(c, IR_INT);
 }
 
@@ -172,7 +174,7 @@ static bool global_ins(const struct check *c)
   u32 nkeys = g->nkeys;
   enum ir_type type = of(g->type);
   bool scalar_op = ins->op == IR_GGET || ins->op == IR_GSET || ins->op == IR_GRMW;
-  bool either = ins->op == IR_MCLEAR || (ins->op >= IR_STATADD && ins->op <= IR_HISTPRINT);
+  bool either = ins->op == IR_MCLEAR || (ins->op >= IR_STATADD && ins->op <= IR_HISTSTR);
   if (!either && scalar_op != (nkeys == 0))
     return fail(c, "%s is %s", g->name, nkeys ? "an array" : "a scalar");
   switch (ins->op) {

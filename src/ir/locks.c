@@ -122,6 +122,7 @@ static u32 kind_of(const struct ir_ins *i)
   case IR_STATGET:
   case IR_HISTGET:
   case IR_HISTPRINT:
+  case IR_HISTSTR:
   case IR_MIN_SLICE:
     return SNAPSHOT;
   case IR_ITER_BEGIN:

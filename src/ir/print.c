@@ -114,6 +114,7 @@ static void put_aux(struct strbuf *b, const struct ir_ins *ins)
     break;
   case IR_HISTGET:
   case IR_HISTPRINT:
+  case IR_HISTSTR:
     sb_printf(b, " histogram %lld", (long long)ins->imm);
     break;
   case IR_MIN_SLICE:

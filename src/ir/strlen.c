@@ -252,6 +252,7 @@ static void note_effects(struct bounds *b, const struct ir_ins *i)
   case IR_STATGET:
   case IR_HISTGET:
   case IR_HISTPRINT:
+  case IR_HISTSTR:
     note_keys(b, i->global, i->args, ~0u, false);
     break;
   case IR_MIN_SLICE:

@@ -127,7 +127,7 @@ static void first_string(struct parser *p, struct expr *e)
   parse_format(p, t, s, e->print);
 }
 
-/* argument := expression | histogram; the latter of print and println alone */
+/* argument := expression | histogram; the latter of print, println and their kin alone */
 static void print_argument(struct parser *p, struct expr *print)
 {
   struct token *t = cur(p);
@@ -136,8 +136,6 @@ static void print_argument(struct parser *p, struct expr *print)
   if (!h || is_op(cur(p), "[")) {
     p->at = at; /* a bucket starts an expression */
     h = expression(p);
-  } else if (print->print->to_string) {
-    fail_at(p, t, "a histogram can be printed, but is too long for a string");
   } else if (print->args.n || is_op(cur(p), ",")) {
     fail_at(p, t, "histogram must be the only thing printed");
   }

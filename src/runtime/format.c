@@ -226,7 +226,7 @@ bool fmt_record(struct strbuf *out, const struct rt_site *site, const void *item
   for (u32 i = 0; i < n; i++)
     ok &= bucket[i] >= 0;
   if (ok)
-    hist_render(out, site->hist, bucket, n);
+    hist_render(out, site->hist, bucket);
   free(bucket);
   return ok;
 }

@@ -22,8 +22,11 @@ u64 fmt_spec(const struct fmt_piece *p);
 struct rt_site;
 bool fmt_record(struct strbuf *out, const struct rt_site *site, const void *items, u32 len);
 
-/* A histogram as SystemTap prints it: rows of value, bar and count, and an empty line. */
-void hist_render(struct strbuf *out, const struct hist *h, const s64 *bucket, u32 n);
+/* A histogram as SystemTap prints it: rows of value, bar and count, and an empty line.  bucket has
+ * hist_buckets(h) entries.  */
+void hist_render(struct strbuf *out, const struct hist *h, const s64 *bucket);
+/* Adds the table that rt_hist_str takes. */
+void hist_table(struct strbuf *out, const struct hist *h);
 /* -DHIST_WIDTH and -DHIST_ELISION: characters of the longest bar; how many empty rows are shown
  * next to others before a gap (negative: all).  Once, before the run.  */
 void hist_set_style(u32 width, s32 elision);

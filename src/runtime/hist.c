@@ -1,15 +1,10 @@
-/* Histograms: how many buckets they have, and the bar chart that printing one gives.
- *
- *   value |-------------------------------------------------- count
- *       4 |@@@@@@@                                             7
- *
- * Shown are the rows from two before the first that counts something to two after the last.  In
- * between, a row is left out when it and its next `elision` neighbours on both sides are empty; a
- * "~" marks the gap.  */
+/* Histograms: how they are to be shown, and the text of one whatever its length.  What the text
+ * looks like is told by rt_chart.h.  */
 #include <string.h>
 
-#include "runtime/abi.h"
 #include "runtime/format.h"
+#define RT_NATIVE
+#include "runtime/rt_chart.h"
 
 static struct {
   u32 width;
@@ -22,90 +17,21 @@ void hist_set_style(u32 width, s32 elision)
   style.elision = elision;
 }
 
-_Static_assert((int)HIST_LOG_BUCKETS == (int)RT_HIST_LOG_BUCKETS, "the runtime counts in as many");
+_Static_assert((int)HIST_LOG_BUCKETS == (int)RT_HIST_LOG_BUCKETS &&
+                   (int)HIST_MAX_BUCKETS == (int)RT_HIST_MAX,
+               "the runtime counts in as many");
 
-struct chart {
-  const struct hist *h;
-  const s64 *bucket;
-  u32 n;
-  u32 first, last; /* rows shown */
-  s64 most;
-  u64 scale; /* counts per "@" */
-  u32 value_width, count_width;
-};
-
-enum { LOG_ZERO = RT_HIST_LOG_BUCKETS / 2 }; /* the bucket of value 0 */
-
-/* The lowest value of a bucket; that of the smallest magnitude when negative. */
-static s64 value_of(const struct hist *h, u32 n, u32 i)
+static struct rt_hist layout_of(const struct hist *h)
 {
-  if (h->kind == HIST_LOG)
-    return i == LOG_ZERO  ? 0
-           : i > LOG_ZERO ? (s64)(1ull << (i - LOG_ZERO - 1))
-                          : (s64)(-(1ull << (LOG_ZERO - 1 - i)));
-  u32 step = i == 0 ? 0 : i == n - 1 ? n - 3 : i - 1;
-  return (s64)((u64)h->lo + (u64)step * (u64)h->step);
-}
-
-static u32 digits(s64 v)
-{
-  return (u32)snprintf(NULL, 0, "%lld", (long long)v);
-}
-
-/* Which rows are shown; false when nothing was counted. */
-static bool choose_rows(struct chart *c)
-{
-  bool any = false;
-  for (u32 i = 0; i < c->n; i++) {
-    if (c->bucket[i] <= 0)
-      continue;
-    if (!any)
-      c->first = i;
-    any = true;
-    c->last = i;
-    c->most = MAX(c->most, c->bucket[i]);
-  }
-  for (u32 k = 0; k < 2; k++) {
-    if (c->first > 0 && !(c->h->kind == HIST_LOG && c->first == LOG_ZERO))
-      c->first--;
-    if (c->last < c->n - 1)
-      c->last++;
-  }
-  if (c->h->kind == HIST_LINEAR) { /* values outside have a row only when there are some */
-    if (c->first == 0 && !c->bucket[0])
-      c->first = 1;
-    if (c->last == c->n - 1 && !c->bucket[c->last])
-      c->last--;
-  }
-  return any;
-}
-
-static void choose_widths(struct chart *c)
-{
-  u32 low, high;
-  if (c->h->kind == HIST_LINEAR) {
-    low = digits(c->h->lo) + (c->first == 0);
-    high = digits((s64)((u64)c->h->lo + (u64)c->h->step * c->last)) + (c->last == c->n - 1);
-  } else {
-    low = digits(value_of(c->h, c->n, c->first));
-    high = digits(value_of(c->h, c->n, c->last));
-  }
-  c->value_width = MAX(MAX(low, high), (u32)strlen("value"));
-  c->count_width = digits(c->most);
-  c->scale = ((u64)c->most + style.width - 1) / style.width;
-}
-
-static bool elided(const struct chart *c, u32 row)
-{
-  if (style.elision < 0)
-    return false;
-  u32 near = MIN((u32)style.elision, c->n);
-  u32 from = row - c->first > near ? row - near : c->first;
-  u32 to = c->last - row > near ? row + near : c->last;
-  for (u32 i = from; i <= to; i++)
-    if (c->bucket[i])
-      return false;
-  return true;
+  u32 n = hist_buckets(h);
+  return (struct rt_hist){
+      .lo = h->lo,
+      .step = h->step,
+      .log = h->kind == HIST_LOG,
+      .n = n,
+      .width = style.width,
+      .near = style.elision < 0 ? n : MIN((u32)style.elision, n),
+  };
 }
 
 static void repeat(struct strbuf *out, char c, u64 n)
@@ -114,40 +40,52 @@ static void repeat(struct strbuf *out, char c, u64 n)
     sb_putc(out, c);
 }
 
-static void print_row(struct strbuf *out, const struct chart *c, u32 row)
+static void print_head(struct strbuf *out, u32 width)
 {
-  bool outside = c->h->kind == HIST_LINEAR && (row == 0 || row == c->n - 1);
-  s64 v = value_of(c->h, c->n, row);
-  u32 width = digits(v) + outside;
-  repeat(out, ' ', c->value_width > width ? c->value_width - width : 0);
-  sb_printf(out, "%s%lld |", outside ? row ? ">" : "<" : "", (long long)v);
-  u64 bar = (u64)c->bucket[row] / c->scale;
-  repeat(out, '@', bar);
-  repeat(out, ' ', style.width - bar + 1 + c->count_width - digits(c->bucket[row]));
-  sb_printf(out, "%lld\n", (long long)c->bucket[row]);
+  sb_puts(out, "value |");
+  repeat(out, '-', width);
+  sb_puts(out, " count\n");
 }
 
-void hist_render(struct strbuf *out, const struct hist *h, const s64 *bucket, u32 n)
+void hist_table(struct strbuf *out, const struct hist *h)
 {
-  struct chart c = {.h = h, .bucket = bucket, .n = n};
-  if (!choose_rows(&c)) {
-    sb_putc(out, '\n');
-    return;
+  struct rt_hist t = layout_of(h);
+  sb_add(out, (const char *)&t, sizeof(t));
+  print_head(out, t.width);
+  repeat(out, '@', t.width);
+  repeat(out, ' ', t.width + RT_HIST_BLANKS);
+  sb_puts(out, "~\n");
+}
+
+static void print_row(struct strbuf *out, const struct rt_chart *c, const struct rt_hist *h,
+                      u64 row, u64 count)
+{
+  char value[32], mark[2] = {(char)chart_mark(h, row)};
+  snprintf(value, sizeof(value), "%s%lld", mark, (long long)chart_value(h, row));
+  sb_printf(out, "%*s |", (int)c->value_width, value);
+  u64 bar = count / c->scale;
+  repeat(out, '@', bar);
+  sb_printf(out, "%*llu\n", (int)(h->width - bar + 1 + c->count_width), (unsigned long long)count);
+}
+
+void hist_render(struct strbuf *out, const struct hist *hist, const s64 *bucket)
+{
+  struct rt_hist h = layout_of(hist);
+  struct rt_chart c = {0};
+  for (u32 i = 0; i < h.n; i++)
+    chart_count(&c, i, (u64)bucket[i]);
+  if (c.most) {
+    chart_layout(&c, &h);
+    repeat(out, ' ', c.value_width - strlen("value"));
+    print_head(out, h.width);
   }
-  choose_widths(&c);
-  sb_printf(out, "%*s |", (int)c.value_width, "value");
-  repeat(out, '-', style.width);
-  sb_puts(out, " count\n");
-  bool gap = false;
-  for (u32 i = c.first; i <= c.last; i++) {
-    if (elided(&c, i)) {
-      gap = true;
+  for (u64 i = c.first; c.most && i <= c.last + h.near; i++) {
+    if (!chart_shows(&c, &h, i, i <= c.last ? (u64)bucket[i] : 0))
       continue;
-    }
-    if (gap)
+    if (c.gap)
       sb_printf(out, "%*s ~\n", (int)c.value_width, "");
-    gap = false;
-    print_row(out, &c, i);
+    c.gap = 0;
+    print_row(out, &c, &h, i - h.near, (u64)bucket[i - h.near]);
   }
   sb_putc(out, '\n');
 }

@@ -3,6 +3,7 @@
 #include "runtime/rt_tab.bpf.c"
 #include "runtime/rt_fmt.bpf.c"
 #include "runtime/rt_stat.bpf.c"
+#include "runtime/rt_hist.bpf.c"
 #include "runtime/rt_mem.bpf.c"
 #include "runtime/rt_time.bpf.c"
 #include "runtime/rt_sort.bpf.c"

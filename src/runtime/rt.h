@@ -162,6 +162,23 @@ u64 rt_stat_variance(struct rt_mem *f, u64 off, s64 value, u64 shift);
 /* Bucket of a value; those of struct hist (lang/ast.h). */
 u64 rt_hist_log(s64 value);
 u64 rt_hist_linear(s64 value, s64 lo, s64 hi, s64 step);
+/* Width of a number in decimal, with its sign. */
+u64 rt_width(s64 value);
+/* What a histogram looks like as text.  In the read-only data a text follows from which lines are
+ * cut: "value |", `width` times "-", " count\n"; `width` times "@"; `width` + RT_HIST_BLANKS blanks;
+ * "~\n".  */
+struct rt_hist {
+  s64 lo, step; /* linear */
+  u32 log;      /* else it is linear */
+  u32 n;        /* buckets */
+  u32 width;    /* of the longest bar */
+  u32 near;     /* empty rows that are shown next to others; at most n */
+};
+enum { RT_HIST_HEAD = sizeof("value | count\n") - 1, RT_HIST_BLANKS = 24, RT_HIST_MAX = 1 << 16 };
+/* The text that printing gives.  bucket: frame offset of the first; table: of struct rt_hist. */
+u64 rt_hist_layout(struct rt_mem *f);
+u64 rt_hist_field(struct rt_mem *f, s64 value, u64 mark, u64 width, u64 behind);
+u64 rt_hist_str(struct rt_mem *f, u64 dst, u64 bucket, u64 table);
 
 /* ---- sorting: BPF only; a template --------------------------------------------------------
  * Sorts the n entries from `base` on of the array map params->map[0] (struct rt_sort_entry; it has 2 * cap +

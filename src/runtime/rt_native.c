@@ -12,5 +12,6 @@ const u8 *rt_rodata;
 #include "runtime/rt_tab.bpf.c"
 #include "runtime/rt_fmt.bpf.c"
 #include "runtime/rt_stat.bpf.c"
+#include "runtime/rt_hist.bpf.c"
 #include "runtime/rt_time.bpf.c"
 #include "runtime/rt_regex.bpf.c"

@@ -242,6 +242,15 @@ static void map_slice(struct user *u, const struct act *a, const struct insn *i)
 /* ---- statistics --------------------------------------------------------------------------------
  */
 
+/* The text of the buckets in u->out. */
+static void hist_string(struct user *u, u64 dst, const struct hist *h)
+{
+  struct strbuf text = {0};
+  hist_render(&text, h, (const s64 *)(const void *)u->out.s);
+  frame_put(u, dst, text.s, text.n);
+  sb_free(&text);
+}
+
 static bool stat_read(struct user *u, const struct act *a, const struct insn *i)
 {
   struct global *g = &u->globals[i->ir->global->id];
@@ -277,7 +286,10 @@ static bool stat_read(struct user *u, const struct act *a, const struct insn *i)
     s64 v = bucket ? bucket[k] : 0;
     sb_add(&u->out, (const char *)&v, sizeof(v));
   }
-  session_record(u->session, i->aux, u->out.s, (u32)u->out.n);
+  if (i->op == IR_HISTPRINT)
+    session_record(u->session, i->aux, u->out.s, (u32)u->out.n);
+  else
+    hist_string(u, a->sb + i->dst, h);
   return true;
 }
 
@@ -450,6 +462,7 @@ static bool other(struct user *u, const struct act *a, const struct insn *i)
   case IR_STATGET:
   case IR_HISTGET:
   case IR_HISTPRINT:
+  case IR_HISTSTR:
     return stat_read(u, a, i);
   case IR_MIN_SLICE:
   case IR_MDEL_SLICE:

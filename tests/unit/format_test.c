@@ -234,6 +234,28 @@ static void test_records(void)
 
 /* ---- histograms ------------------------------------------------------------------------- */
 
+/* The same as a string of the runtime's: cut to M - 1 bytes. */
+static void check_string(const struct hist *h, const s64 *bucket, const struct strbuf *text, u32 M)
+{
+  static u8 frame[1 << 15] __attribute__((aligned(8))), rodata[1 << 15];
+  u32 at = RT_OFF_VARS(M), n = hist_buckets(h), len = (u32)MIN(text->n, (size_t)M - 1);
+  struct strbuf table = {0};
+  hist_table(&table, h);
+  memcpy(rodata, table.s, table.n);
+  rt_M = M;
+  rt_F = sizeof(frame);
+  rt_R = sizeof(rodata);
+  rt_rodata = rodata;
+  memcpy(frame + at + M, bucket, 8 * n);
+  u64 got = rt_hist_str((struct rt_mem *)frame, at, at + M, 0);
+  checks++;
+  if (got != len || memcmp(frame + at, text->s, len) || frame[at + len]) {
+    failures++;
+    printf("FAIL histogram as string of %u:\n%s\n", M, frame + at);
+  }
+  sb_free(&table);
+}
+
 static void chart(const struct hist *h, const s64 *value, u32 n, const char *want, const char *what)
 {
   u32 buckets = hist_buckets(h);
@@ -244,8 +266,11 @@ static void chart(const struct hist *h, const s64 *value, u32 n, const char *wan
     bucket[k] += value[i + 1];
   }
   struct strbuf b = {0};
-  hist_render(&b, h, bucket, buckets);
+  hist_render(&b, h, bucket);
   check(&b, want, (u32)strlen(want), what);
+  check_string(h, bucket, &b, RT_MIN_STRING);
+  check_string(h, bucket, &b, 512);
+  check_string(h, bucket, &b, RT_MAX_STRING);
   sb_free(&b);
   free(bucket);
 }
@@ -338,6 +363,16 @@ static void test_charts(void)
         "   20 |     0\n"
         "\n",
         "all rows");
+  static const struct hist below = {.kind = HIST_LINEAR, .lo = -3000, .hi = -1000, .step = 1000};
+  static const s64 k[] = {-1500, 1, 0, 2};
+  chart(&below, k, ARRAY_SIZE(k),
+        "value |---- count\n"
+        "-3000 |     0\n"
+        "-2000 |@    1\n"
+        "-1000 |     0\n"
+        ">-1000 |@@   2\n"
+        "\n",
+        "a value that is wider");
   hist_set_style(50, 2);
   checks += 2;
   failures += hist_buckets(&small) != 5;

@@ -14,6 +14,7 @@
 
 #include "bpf/bpf.h"
 #include "regex/regex.h"
+#include "runtime/format.h"
 #include "runtime/rt.h"
 #include "runtime/rt_image.h"
 
@@ -21,6 +22,7 @@
 
 enum { R0, R1, R2, R3, R4, R5, R6, R10 = 10 };
 enum { NSLOTS = 6, RO_BYTES = 1 << 16, SORT_MAX = 1000 };
+enum { BUCKETS = NSLOTS }; /* the slot behind them, and more */
 
 static struct arena *arena;
 static struct diag diag;
@@ -127,7 +129,7 @@ static void world_init(struct world *w, u32 m)
   *w = (struct world){.m = m};
   w->img.a = arena;
   w->img.maxstringlen = m;
-  w->img.frame_size = ROUND_UP(slot(w, NSLOTS) + RT_SLACK(m), 8);
+  w->img.frame_size = ROUND_UP(slot(w, NSLOTS) + 8 * RT_HIST_LOG_BUCKETS + RT_SLACK(m), 8);
   w->img.rodata_size = RO_BYTES;
   w->img.nslots = 1;
   w->rodata = arena_alloc(arena, RO_BYTES);
@@ -184,7 +186,8 @@ static bool world_load(struct world *w)
 /* Arguments by letter: d: where the result goes; s: a string (in the frame or a literal); u: a
  * string elsewhere than at d; z: a size; i: any number; n: a small one; b: a base; q: 0 or 1; t:
  * table of strings; e: of error names; f: of flags; r, g: regular expression without and with
- * groups; p: position at d; x: conversion for a number; y: for a string; o: a statistic.  */
+ * groups; p: position at d; x: conversion for a number; y: for a string; o: a statistic; c: counts
+ * of buckets; h: what a histogram of them looks like.  */
 typedef u64 native_fn(void *f, u64, u64, u64, u64);
 #define NATIVE(name) #name, (native_fn *)(void *)name
 static const struct call {
@@ -211,6 +214,7 @@ static const struct call {
     {NATIVE(rt_spec_prec), "xn"},     {NATIVE(rt_stat_get), "onn"},
     {NATIVE(rt_stat_merge), "oo"},    {NATIVE(rt_stat_variance), "oin"},
     {NATIVE(rt_hist_log), "i"},       {NATIVE(rt_hist_linear), "innn"},
+    {NATIVE(rt_width), "i"},          {NATIVE(rt_hist_str), "dch"},
 };
 
 static u64 seed = 1;
@@ -229,12 +233,27 @@ static u32 below(u32 n)
 struct tables {
   u32 strtab, errnos, flags;
   u32 match[4], groups[4]; /* regular expressions */
+  u32 hist[6];
   u32 lits[40];
 };
 
 static u32 string_lit(struct world *w, const char *s)
 {
   return lit(w, s, (u32)strlen(s) + 1);
+}
+
+static void add_hists(struct world *w, struct tables *t)
+{
+  static const struct hist kinds[] = {{.kind = HIST_LOG},
+                                      {.kind = HIST_LINEAR, .lo = -30, .hi = 100, .step = 10},
+                                      {.kind = HIST_LINEAR, .lo = -9000, .hi = -10, .step = 100}};
+  for (u32 i = 0; i < ARRAY_SIZE(t->hist); i++) {
+    struct strbuf b = {0};
+    hist_set_style(i % 2 ? 50 : 7, i % 2 ? 2 : (s32)i - 1);
+    hist_table(&b, &kinds[i % ARRAY_SIZE(kinds)]);
+    t->hist[i] = lit(w, b.s, (u32)b.n);
+    sb_free(&b);
+  }
 }
 
 static void add_tables(struct world *w, struct tables *t)
@@ -262,6 +281,7 @@ static void add_tables(struct world *w, struct tables *t)
     t->match[i] = lit(w, re->match, re->match_size);
     t->groups[i] = lit(w, re->groups, re->groups_size);
   }
+  add_hists(w, t);
 }
 
 /* Few different letters, so that strings resemble each other. */
@@ -338,6 +358,10 @@ static u64 random_arg(const struct world *w, const struct tables *t, char kind, 
     return random_spec(true);
   case 'o':
     return slot(w, below(3));
+  case 'c':
+    return slot(w, BUCKETS);
+  case 'h':
+    return t->hist[below(ARRAY_SIZE(t->hist))];
   }
   return 0;
 }
@@ -399,6 +423,17 @@ static void fill_stats(struct world *w)
   }
 }
 
+/* A few of the buckets count something. */
+static void fill_buckets(struct world *w)
+{
+  s64 *bucket = (s64 *)(w->native_frame + slot(w, BUCKETS));
+  memset(bucket, 0, 8 * RT_HIST_LOG_BUCKETS);
+  for (u32 i = below(8); i--;)
+    bucket[below(RT_HIST_LOG_BUCKETS)] = (s64)(any() >> (1 + below(63)));
+  for (u32 i = below(8); i--;)
+    bucket[below(17)] = (s64)below(1000);
+}
+
 /* The state of tokenize() and =~ goes on from call to call, in both frames. */
 static void compare_once(struct world *w, const struct tables *t, const struct call *c, u32 fn)
 {
@@ -408,6 +443,8 @@ static void compare_once(struct world *w, const struct tables *t, const struct c
     fill_frame(w);
   if (strchr(c->args, 'o'))
     fill_stats(w);
+  if (strchr(c->args, 'c'))
+    fill_buckets(w);
   for (u32 i = 0; i < n; i++)
     words[i] = args[i] = random_arg(w, t, c->args[i], dst);
   memcpy(w->bpf_frame, w->native_frame, w->img.frame_size);

@@ -81,8 +81,7 @@ static struct target *kernel(void)
 
 s64 kernel_hz(void)
 {
-  const char *value;
-  return target_kconfig(kernel(), "CONFIG_HZ", &value) == 1 ? atoi(value) : 250;
+  return target_hz(kernel());
 }
 
 /* Byte offset of a member path in the kernel's structures, from BTF; sets g->failed. */

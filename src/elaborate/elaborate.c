@@ -202,7 +202,11 @@ static int by_text(const void *x, const void *y)
 
 const char *elab_similar_function(struct elab *e, const char *name)
 {
+  static const char *const prints[] = {"print",  "println",  "printf",  "printd",  "printdln",
+                                       "sprint", "sprintln", "sprintf", "sprintd", "sprintdln"};
   VEC(const char *) v = {0};
+  for (u32 i = 0; i < ARRAY_SIZE(prints); i++)
+    vec_push(e->a, &v, prints[i]);
   for (u32 i = 0; i < e->st->all_funcs.n; i++)
     if (!e->st->all_funcs.v[i]->synthetic)
       vec_push(e->a, &v, e->st->all_funcs.v[i]->f.decl->name);

@@ -484,6 +484,9 @@ static void warn_locals(struct elab *e, struct sym_local **v, u32 n)
   VEC(const char *) names = {0};
   for (u32 i = 0; i < n; i++)
     vec_push(e->a, &names, v[i]->name);
+  for (u32 i = 0; i < e->st->all_globals.n; i++)
+    if (from_user(&e->st->all_globals.v[i]->g.decl->loc))
+      vec_push(e->a, &names, e->st->all_globals.v[i]->g.decl->name);
   for (u32 i = 0; i < n; i++) {
     struct sym_local *l = v[i];
     if (l->is_param || !l->is_read || l->is_written || !from_user(&l->loc) ||

@@ -415,7 +415,9 @@ static void ty_return(struct infer *t, struct stmt *s)
     t->fn->type_loc = s->e->loc;
     t->changed = true;
   }
-  unresolved(t, s->e);
+  /* "return g()" of functions that have no value: who wants one is told where it calls. */
+  if (f->type != TY_UNKNOWN || s->e->kind != E_CALL)
+    unresolved(t, s->e);
 }
 
 static void ty_stmt(struct infer *t, struct stmt *s)

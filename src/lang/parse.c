@@ -185,21 +185,18 @@ static void cross(struct parser *p, point_list *left, const point_list *right)
 
 static void points_dotted(struct parser *p, point_list *out);
 
-/* flags := { "?" | "!" } */
+/* flags := [ "?" | "!" ] */
 static void point_flags(struct parser *p, const point_list *list)
 {
-  bool optional = false, sufficient = false;
-  for (;;) {
-    if (op(p, "?"))
-      optional = true;
-    else if (op(p, "!"))
-      sufficient = true;
-    else
-      break;
-  }
+  struct token *t = cur(p);
+  bool sufficient = op(p, "!");
+  if (!sufficient && !op(p, "?"))
+    return;
   for (u32 i = 0; i < list->n; i++) {
-    list->v[i]->optional |= optional || sufficient;
-    list->v[i]->sufficient |= sufficient;
+    if (list->v[i]->optional)
+      fail_at(p, t, "'?' or '!' respecified");
+    list->v[i]->optional = true;
+    list->v[i]->sufficient = sufficient;
   }
 }
 

@@ -2,14 +2,13 @@
  * a clock that ticks on every processor. point := "perf" "." "type" "(" N ")" "." "config" "(" M
  * ")" [ "." ("sample" | "hz") "(" K ")" ] What N and M mean is perf_event_open(2)'s affair.  The
  * handler's context is the kernel's struct bpf_perf_event_data, which begins with the registers. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "elaborate/state.h"
 #include "probe/family.h"
 #include "target/target.h"
 
-enum { DEFAULT_PERIOD = 1000000, SOFTWARE = 1, CPU_CLOCK = 0, DEFAULT_HZ = 100 };
+enum { DEFAULT_PERIOD = 1000000, SOFTWARE = 1, CPU_CLOCK = 0 };
 
 extern const struct probe_family perf_family;
 
@@ -27,10 +26,8 @@ static struct probe_inst *instance(struct elab *e, const struct probe_family *f,
 struct probe_inst *perf_profile(struct elab *e, const struct probe_family *f,
                                 struct probe_point *pt)
 {
-  const char *hz = NULL;
-  s64 n = target_kconfig(e->target, "CONFIG_HZ", &hz) == 1 ? atoll(hz) : 0;
   struct perf_event event = {
-      .type = SOFTWARE, .config = CPU_CLOCK, .amount = n > 0 ? (u64)n : DEFAULT_HZ, .is_hz = true};
+      .type = SOFTWARE, .config = CPU_CLOCK, .amount = (u64)target_hz(e->target), .is_hz = true};
   return instance(e, f, pt, &event);
 }
 

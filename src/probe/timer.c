@@ -4,7 +4,8 @@
 #include "probe/family.h"
 
 #include <string.h>
-#include <unistd.h>
+
+#include "target/target.h"
 
 static const struct unit {
   const char *name;
@@ -43,13 +44,6 @@ static int bad_unit(struct elab *e, struct point_part *part, const char **why)
   return -1;
 }
 
-/* Length of a jiffy as user space counts it. */
-static u64 jiffy_ns(void)
-{
-  long hz = sysconf(_SC_CLK_TCK);
-  return 1000000000 / (u64)(hz > 0 ? hz : 100);
-}
-
 static const char *bad_period(struct elab *e, const struct unit *u, s64 n)
 {
   if (!strcmp(u->name, "hz"))
@@ -84,8 +78,11 @@ static int expand(struct elab *e, struct probe_point *pt, struct probe_insts *ou
     return -1;
   struct point_part *part = &pt->parts.v[1];
   const struct unit *u = find_unit(part->name);
-  if (probe_wildcard(part->name))
-    return 0;
+  if (probe_wildcard(part->name)) {
+    if (part->has_arg || !probe_match(part->name, "profile"))
+      return 0;
+    part->name = "profile"; /* the units need a number */
+  }
   if (!strcmp(part->name, "profile") && !part->has_arg)
     return expand_profile(e, pt, out, why);
   if (!u || !part->has_arg || part->arg_is_string)
@@ -94,7 +91,7 @@ static int expand(struct elab *e, struct probe_point *pt, struct probe_insts *ou
     e->why_part = part;
     return -1;
   }
-  u64 unit_ns = u->ns ? u->ns : jiffy_ns();
+  u64 unit_ns = u->ns ? u->ns : 1000000000 / (u64)target_hz(e->target);
   struct probe_inst *pi = probe_inst_new(e, &timer_family, pt);
   pi->kind = PROG_SESSION;
   pi->when = RUN_TIMER;

@@ -2,6 +2,7 @@
  * option is asked for; looked through line by line.  */
 #include "target/target.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -53,4 +54,11 @@ s64 target_kconfig(struct target *t, const char *name, const char **value)
     }
   }
   return 0;
+}
+
+s64 target_hz(struct target *t)
+{
+  const char *value;
+  s64 hz = target_kconfig(t, "CONFIG_HZ", &value) == 1 ? atoll(value) : 0;
+  return hz > 0 ? hz : 250;
 }

@@ -56,6 +56,8 @@ const char *target_enumname(struct target *t, u32 type, s64 value);
  * its name, "CONFIG_HZ".  1 and its text ("y", "m", "250", strings with their quotes) when it is
  * set; 0 when it is not; -1 when there is no configuration to look in.  */
 s64 target_kconfig(struct target *t, const char *name, const char **value);
+/* Jiffies per second, CONFIG_HZ; the usual 250 when there is no configuration to look in. */
+s64 target_hz(struct target *t);
 
 /* Whether the running kernel was built without a system call, by the name of its function
  * ("newstat"); false where the symbol table can't be read.  The first question takes 50 ms.  */

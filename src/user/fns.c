@@ -65,11 +65,8 @@ static s64 hz(struct user *u)
 {
   if (!u->hz) {
     struct target *t = target_new(u->a);
-    const char *value;
-    u->hz = target_kconfig(t, "CONFIG_HZ", &value) == 1 ? atoi(value) : 0;
+    u->hz = target_hz(t);
     target_free(t);
-    if (u->hz <= 0)
-      u->hz = 250;
   }
   return u->hz;
 }

@@ -13,6 +13,7 @@ want='syscall.read.return __nr:long name:string retval:long retstr:string $retur
 [ "$($STAP -L syscall.read.return)" = "$want" ] || fail "-L syscall.read.return"
 [ "$($STAP -l 'syscall.{read,write,nosuch}')" = $'syscall.read\nsyscall.write' ] || fail "-l with braces"
 [ "$($STAP -l 'timer.s(3)')" = 'timer.s(3)' ] || fail "-l timer"
+[ "$($STAP -l 'timer.*')" = timer.profile ] || fail "-l 'timer.*'"
 
 # every system call, with the variables that its users know
 $STAP -L 'syscall.*' >"$TMPDIR/calls" || fail "-L 'syscall.*': status $?"

@@ -351,6 +351,8 @@ void sel_execname(struct gen *g, const struct ir_ins *i)
   addr_of(g, R1, p);
   emit_movi(g, R2, 16);
   emit_helper(g, BPF_FUNC_get_current_comm);
+  for (u32 k = g->L - 1; k < 16; k++)
+    emit_st(g, SZ_B, base_reg(g), p->off + (s32)k, 0);
   for (u32 k = 16; p->small && k < p->size; k += 8)
     emit_st(g, SZ_DW, base_reg(g), p->off + (s32)k, 0);
 }

@@ -140,6 +140,8 @@ static u32 scratch_size(struct gen *g, const struct ir_fn *fn, u32 *key, u32 *re
         const struct bpf_gmap *gm = &g->gmap[i->global->id];
         *key = MAX(*key, gm->key_size);
         val = MAX(val, gm->val_size);
+        if (i->op == IR_MCAT) /* cut only when it's there */
+          val = MAX(val, gm->val_off + g->M);
       } else if (i->op == IR_ITER_BEGIN) {
         *key = MAX(*key, g->gmap[i->iter->map->id].key_size);
       }
@@ -310,7 +312,9 @@ static void finish_maps(struct gen *g)
 struct bpf_image *bpf_gen(struct arena *a, struct ir_module *m, const struct run_options *o,
                           struct diag *d)
 {
-  struct gen gen = {.a = a, .m = m, .diag = d, .opt = o, .M = m->maxstringlen}, *g = &gen;
+  struct gen gen = {.a = a, .m = m, .diag = d, .opt = o}, *g = &gen;
+  g->L = m->maxstringlen;
+  g->M = RT_BUFFER(g->L);
   g->img = NEW(a, struct bpf_image);
   g->img->a = a;
   g->img->m = m;

@@ -144,7 +144,7 @@ struct gen {
   VEC(struct regex_place) regexes;
   VEC(struct flat_fn) flats;
   u32 globals_top;
-  u32 M;                    /* MAXSTRINGLEN */
+  u32 L, M;                 /* MAXSTRINGLEN, a string's buffer */
   u32 nerr_tab;             /* rodata offset of the table of error texts, 0: not made */
   u32 pp_tab, pn_tab, errno_tab;
   bool endless;             /* loops may turn more often than the kernel lets them */

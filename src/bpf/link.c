@@ -147,8 +147,10 @@ static bool link_sub(struct linker *l, u32 start, const struct bpf_sub *s)
 
 static s32 constant(const struct bpf_image *img, u32 which)
 {
-  u32 m = img->maxstringlen;
+  u32 m = RT_BUFFER(img->maxstringlen);
   switch (which) {
+  case RT_K_L:
+    return (s32)img->maxstringlen;
   case RT_K_M:
     return (s32)m;
   case RT_K_LIMIT:

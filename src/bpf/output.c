@@ -285,7 +285,7 @@ void sel_sprint(struct gen *g, const struct ir_ins *i)
   /* Built aside: the destination may be one of the arguments. */
   u32 build = g->f->rec_off;
   emit_st(g, SZ_B, R9, (s32)build, 0);
-  emit_movi(g, R0, (s64)RT_POS(build, g->M));
+  emit_movi(g, R0, (s64)RT_POS(build, g->L));
   sprint_pieces(g, i);
   emit_movi(g, R2, dst_off(g, i));
   emit_movi(g, R3, build);

@@ -62,7 +62,7 @@ u32 rodata_add(struct gen *g, const void *p, u32 len, u32 align)
 
 u32 rodata_lit(struct gen *g, const char *s, u32 len)
 {
-  len = MIN((u32)strnlen(s, len), g->M - 1);
+  len = MIN((u32)strnlen(s, len), g->L - 1);
   s = arena_strndup(g->a, s, len);
   uintptr_t known = (uintptr_t)strmap_get(&g->lits, s);
   if (known)
@@ -90,7 +90,7 @@ u32 str_off(struct gen *g, const struct ir_val *v)
 u32 str_bound(struct gen *g, const struct ir_val *v)
 {
   u32 n = v->kind == V_STR ? v->len + 1 : g->f->fn->regs.v[v->reg].maxlen;
-  return n && n < g->M ? n : g->M;
+  return n && n < g->L ? n : g->L;
 }
 
 bool str_small(struct gen *g, const struct ir_val *v)
@@ -102,7 +102,7 @@ bool str_small(struct gen *g, const struct ir_val *v)
 void put_small(struct gen *g, u8 base, s32 off, u32 size, const struct ir_val *v)
 {
   if (v->kind == V_STR) {
-    u32 len = MIN(v->len, size - 1);
+    u32 len = MIN(v->len, MIN(size, g->L) - 1);
     for (u32 i = 0; i < size; i += 8) {
       s64 word = 0;
       if (i < len)
@@ -463,7 +463,7 @@ static void sel_fn(struct gen *g, const struct ir_block *b, const struct ir_ins 
     emit_alui(g, BPF_ADD, R3, (s32)task_offset(g, "task_struct.comm"));
     emit_mov(g, R1, R9);
     emit_alui(g, BPF_ADD, R1, (s32)dst_off(g, i));
-    emit_movi(g, R2, 16);
+    emit_movi(g, R2, MIN(16u, g->L));
     emit_helper(g, BPF_FUNC_probe_read_kernel_str);
     break;
   case FN_TARGET:

@@ -217,7 +217,7 @@ static const struct limit {
 } limit_table[] = {
     {"MAXACTION", offsetof(struct limits, maxaction), 1000, 1, INT32_MAX},
     {"MAXACTION_INTERRUPTIBLE", offsetof(struct limits, maxaction_interruptible), -1, 1, INT32_MAX},
-    {"MAXSTRINGLEN", offsetof(struct limits, maxstringlen), 512, RT_MIN_STRING, RT_MAX_STRING},
+    {"MAXSTRINGLEN", offsetof(struct limits, maxstringlen), 512, 1, RT_MAX_STRING},
     {"MAXMAPENTRIES", offsetof(struct limits, maxmapentries), 2048, 1, 1 << 26},
     {"MAXNESTING", offsetof(struct limits, maxnesting), 10, 1, 1000},
     {"MAXTRYLOCK", offsetof(struct limits, maxtrylock), 1000, 1, INT32_MAX},

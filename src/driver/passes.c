@@ -32,21 +32,15 @@ static const char *kernel_config(void *arg, const char *name)
   return value;
 }
 
-/* MAXSTRINGLEN: buffers are whole words. */
-static u32 string_buffer(const struct options *o)
-{
-  return (u32)ROUND_UP(o->limits.maxstringlen, 8);
-}
-
 /* That of -m, or one of its own, as SystemTap makes them: stap_[0-9a-f]+_[0-9a-f]+. */
 static const char *module_name(struct arena *a, const struct options *o)
 {
   struct timespec t;
   clock_gettime(CLOCK_REALTIME, &t);
-  return o->module_name ? o->module_name
-                        : arena_printf(a, "stap_%llx_%x",
-                                       (unsigned long long)t.tv_sec << 30 | (u32)t.tv_nsec,
-                                       (u32)getpid());
+  return o->module_name
+             ? o->module_name
+             : arena_printf(a, "stap_%llx_%x", (unsigned long long)t.tv_sec << 30 | (u32)t.tv_nsec,
+                            (u32)getpid());
 }
 
 void compile_start(struct compile *c, struct arena *a, struct options *o, FILE *messages)
@@ -91,7 +85,7 @@ void compile_start(struct compile *c, struct arena *a, struct options *o, FILE *
       .user_runtime = o->runtime == RUNTIME_USER,
       .runtime = c->penv.runtime,
       .target_pid = o->run.target_pid,
-      .maxstringlen = string_buffer(o),
+      .maxstringlen = (u32)o->limits.maxstringlen,
       .module_name = module_name(a, o),
   };
 }
@@ -256,12 +250,9 @@ static const struct ir_pass {
   void (*run)(struct ir_module *m);
   bool optimizes; /* left out by -u */
 } ir_passes[] = {
-    {"inline", ir_pass_inline, true},
-    {"budget", ir_pass_budget, true},
-    {"simplify", ir_pass_simplify, true},
-    {"strlen", ir_pass_strlen, false},
-    {"locks", ir_pass_locks, false},
-    {"merge", ir_pass_merge, true},
+    {"inline", ir_pass_inline, true},     {"budget", ir_pass_budget, true},
+    {"simplify", ir_pass_simplify, true}, {"strlen", ir_pass_strlen, false},
+    {"locks", ir_pass_locks, false},      {"merge", ir_pass_merge, true},
 };
 
 static bool known_dump(const char *name)
@@ -274,7 +265,7 @@ static bool known_dump(const char *name)
 
 static void apply_limits(struct ir_module *m, const struct options *o)
 {
-  m->maxstringlen = string_buffer(o);
+  m->maxstringlen = (u32)o->limits.maxstringlen;
   m->maxaction = (u32)o->limits.maxaction;
   m->maxaction_interruptible = (u32)o->limits.maxaction_interruptible;
   m->maxnesting = (u32)o->limits.maxnesting;
@@ -284,6 +275,7 @@ static void apply_limits(struct ir_module *m, const struct options *o)
   for (u32 i = 0; i < m->globals.n; i++)
     if (m->globals.v[i]->nkeys && !m->globals.v[i]->maxentries)
       m->globals.v[i]->maxentries = m->maxmapentries;
+  ir_cut_literals(m);
   hist_set_style((u32)o->limits.hist_width, (s32)o->limits.hist_elision);
 }
 

@@ -118,8 +118,10 @@ static struct ir_val finish(struct pieces *p, u32 dst)
 {
   struct build *b = p->b;
   u32 n = p->out->fmt.n;
-  if (p->out->to_string && !p->args.n)
-    return irb_val_str(n ? p->out->fmt.v[0].text : "");
+  if (p->out->to_string && !p->args.n) { /* in a register: what is too long for one is cut */
+    struct ir_val text = irb_val_str(n ? p->out->fmt.v[0].text : "");
+    return irb_result(b, EMIT(b, IR_MOV, text), IR_STR, dst);
+  }
   if (!n)
     return val_int(0);
   struct ir_ins *ins = irb_emit(b, p->out->to_string ? IR_SPRINT : IR_PRINT, p->args.v, p->args.n);

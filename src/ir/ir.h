@@ -201,7 +201,7 @@ struct ir_module {
   VEC(struct ir_error) errors; /* [0] unused */
   VEC(struct ir_flags *) flags;
   VEC(struct ir_strtab *) strtabs;
-  u32 maxstringlen;        /* buffer size incl. NUL */
+  u32 maxstringlen;        /* longest string, incl. NUL */
   u32 maxaction, maxaction_interruptible, maxnesting, maxtrylock, maxmapentries;
   bool no_budget;          /* --suppress-time-limits */
 };
@@ -209,6 +209,8 @@ struct ir_module {
 /* ---- passes, in the order the driver runs them ------------------------------- */
 /* ir_build(): typed syntax tree to IR (ir/build*.c). */
 struct ir_module *ir_build(struct arena *a, struct program *p, struct diag *diag);
+/* Cuts literals and initial values to maxstringlen, for all that computes with them. */
+void ir_cut_literals(struct ir_module *m);
 void ir_pass_inline(struct ir_module *m);   /* small and single-use functions */
 void ir_pass_budget(struct ir_module *m);   /* drops BUDGETs that can't fail */
 void ir_pass_simplify(struct ir_module *m); /* constants, copies, dead code, dead blocks */

@@ -348,6 +348,34 @@ static void finish(struct bounds *b)
   }
 }
 
+/* ---- literals ------------------------------------------------------------------ */
+
+static void cut(const struct ir_module *m, struct ir_val *v)
+{
+  if (v->kind != V_STR || v->len < m->maxstringlen)
+    return;
+  v->len = m->maxstringlen - 1;
+  v->str = arena_strndup(m->a, v->str, v->len);
+}
+
+void ir_cut_literals(struct ir_module *m)
+{
+  struct flow_fns all = flow_all(m->a, m);
+  for (u32 k = 0; k < all.n; k++)
+    for (u32 n = 0; n < all.v[k]->blocks.n; n++) {
+      struct ir_block *b = all.v[k]->blocks.v[n];
+      cut(m, &b->val);
+      for (u32 i = 0; i < b->ins.n; i++)
+        for (u32 j = 0; j < b->ins.v[i].nargs; j++)
+          cut(m, &b->ins.v[i].args[j]);
+    }
+  for (u32 k = 0; k < m->globals.n; k++) {
+    struct ir_global *g = m->globals.v[k];
+    if (g->init_str)
+      g->init_str = arena_strndup(m->a, g->init_str, strnlen(g->init_str, m->maxstringlen - 1));
+  }
+}
+
 void ir_pass_strlen(struct ir_module *m)
 {
   struct bounds b = {.m = m, .M = m->maxstringlen, .fns = flow_all(m->a, m)};

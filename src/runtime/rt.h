@@ -7,8 +7,9 @@
  * Conventions
  *   f        the frame (runtime/abi.h): one memory of a fixed size, rt_F bytes.
  *   strings  are named by offset: in the frame, or with RT_LIT set in the read-only data.
- *            They are NUL-terminated and at most M - 1 bytes long (M = MAXSTRINGLEN).
- *   dst      a frame offset.  A result never exceeds M - 1 bytes (it is cut there), nor what
+ *            They are NUL-terminated and at most L - 1 bytes long (L = MAXSTRINGLEN), in buffers
+ *            of M bytes (RT_BUFFER).
+ *   dst      a frame offset.  A result never exceeds L - 1 bytes (it is cut there), nor what
  *            follows from the lengths of the operands.  dst may be the same offset as any
  *            operand; buffers that overlap otherwise are not allowed.  Buffers are 8-aligned and
  *            a multiple of 8 bytes: up to 7 bytes behind the NUL may be written.
@@ -38,7 +39,9 @@ struct rt_mem; /* the frame */
 
 #define RT_LIT 0x80000000u
 #define RT_SLACK(M) (2 * (M) + 192)
-enum { RT_MIN_STRING = 128, RT_MAX_STRING = 4096 }; /* what M may be; a multiple of 8 */
+/* A string's buffer (M), a multiple of 8, for a limit of `maxstringlen` (L), which counts the NUL. */
+enum { RT_MIN_BUFFER = 128, RT_MAX_STRING = 4096 };
+#define RT_BUFFER(L) ((L) < RT_MIN_BUFFER ? (__u32)RT_MIN_BUFFER : ((__u32)(L) + 7) & ~7u)
 
 /* ---- strings ------------------------------------------------------------------- */
 /* dst = src, cut to size - 1 bytes (size <= M).  Returns its length. */
@@ -57,7 +60,7 @@ s64 rt_strtol(struct rt_mem *f, u64 s, s64 base);
 u64 rt_isdigit(struct rt_mem *f, u64 s);
 u64 rt_toupper(struct rt_mem *f, u64 dst, u64 s);
 u64 rt_tolower(struct rt_mem *f, u64 dst, u64 s);
-/* Non-printing bytes as escapes.  text_strn's len: 0 means M. */
+/* Non-printing bytes as escapes.  text_strn's len: 0 means L. */
 u64 rt_text_str(struct rt_mem *f, u64 dst, u64 s);
 u64 rt_text_strn(struct rt_mem *f, u64 dst, u64 s, s64 len, u64 quoted);
 u64 rt_string_quoted(struct rt_mem *f, u64 dst, u64 s);
@@ -198,7 +201,8 @@ u64 rt_sort_str(u64 n, u64 limit, u64 base); /* map[0], map[1] */
 /* ---- native only --------------------------------------------------------------------- */
 #ifndef __bpf__
 /* What the linker patches into BPF code. */
-extern u32 rt_M, rt_F, rt_R;     /* sizes: string buffer, frame, read-only data (power of two) */
+/* Sizes: longest string with its NUL, string buffer, frame, read-only data (power of two). */
+extern u32 rt_L, rt_M, rt_F, rt_R;
 extern const u8 *rt_rodata;      /* rt_R bytes */
 #endif
 

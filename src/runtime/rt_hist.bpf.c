@@ -4,7 +4,7 @@
 #include "runtime/rt_conv.h"
 
 #define CHART(f) ((struct rt_chart *)((f)->bytes + OFF_TMP))
-_Static_assert(sizeof(struct rt_chart) <= RT_MIN_STRING, "in the scratch area");
+_Static_assert(sizeof(struct rt_chart) <= RT_MIN_BUFFER, "in the scratch area");
 
 /* p = the table of the histogram c is of. */
 #define TABLE(p, c)                                                                                \
@@ -151,7 +151,7 @@ u64 rt_hist_str(struct rt_mem *f, u64 dst, u64 first_bucket, u64 table)
   c->first = c->last = c->most = c->seen = c->gap = 0;
   c->bucket = first_bucket;
   c->at = dst;
-  c->end = dst + M - 1;
+  c->end = dst + L - 1;
   c->table = table;
   TABLE(h, c);
   struct ctx ctx = {f};

@@ -31,6 +31,7 @@ struct rt_loop {
 
 #include <string.h>
 
+#define L ((u64)rt_L)
 #define M ((u64)rt_M)
 #define LIMIT ((u64)rt_F - 2 * rt_M - RT_TAIL)
 #define RO_LIMIT ((u64)rt_R - 2 * rt_M - 8)
@@ -83,6 +84,7 @@ INLINE void read_mem(u8 *dst, u64 size, const u8 *src)
     asm("%0 = %1" : "=r"(rt_k_) : "i"(RT_MAGIC + (k)));                                            \
     rt_k_;                                                                                         \
   })
+#define L CONST(RT_K_L)
 #define M CONST(RT_K_M)
 #define LIMIT CONST(RT_K_LIMIT)
 #define RO_LIMIT CONST(RT_K_RO_LIMIT)
@@ -177,6 +179,16 @@ INLINE u64 put_string(struct rt_mem *f, u64 at, u64 size, const u8 *src)
   s64 n = read_str(f->bytes + at, size, src);
   PIN(n);
   return n < 1 ? 0 : (u64)n - 1;
+}
+
+/* A result of n bytes at a checked offset, or what MAXSTRINGLEN leaves of it. */
+INLINE u64 cut(struct rt_mem *f, u64 dst, u64 n)
+{
+  u64 max = L - 1;
+  if (n <= max)
+    return n;
+  f->bytes[dst + max] = 0;
+  return max;
 }
 
 /* What a callback gets. */

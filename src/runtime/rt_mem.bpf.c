@@ -13,10 +13,10 @@ extern const u8 RT_RING[], RT_STATE[];
 
 /* ---- strings from memory ----------------------------------------------------------- */
 
-/* Reads at most n bytes (negative: M - 1) to a frame offset; their number, or negative. */
+/* Reads at most n bytes (negative: L - 1) to a frame offset; their number, or negative. */
 INLINE s64 fetch(struct rt_mem *f, u64 dst, u64 addr, s64 n, bool user)
 {
-  u64 size = n < 0 || (u64)n > M - 1 ? M : (u64)n + 1;
+  u64 size = n < 0 || (u64)n > L - 1 ? L : (u64)n + 1;
   AT_MOST(size, M);
   const void *from = (const void *)addr;
   s64 got = user ? probe_read_user_str(f->bytes + dst, size, from)
@@ -39,7 +39,7 @@ INLINE s64 memory_string(struct rt_mem *f, u64 dst, u64 addr, s64 n, u64 fallbac
   if (got >= 0)
     return got;
   SOURCE(p, f, fallback);
-  put_string(f, dst, M, p);
+  put_string(f, dst, L, p);
   return -1;
 }
 
@@ -57,7 +57,7 @@ INLINE u64 memory_string_quoted(struct rt_mem *f, u64 dst, u64 addr, s64 n, bool
 {
   CHECK_FRAME(f);
   IN(dst);
-  u64 max = n < 0 || (u64)n > M - 1 ? M - 1 : (u64)n;
+  u64 max = n < 0 || (u64)n > L - 1 ? L - 1 : (u64)n;
   s64 got = fetch(f, dst, addr, (s64)max + 1, user);
   if (got < 0)
     return append_hex(f, dst, 0, addr, 1);

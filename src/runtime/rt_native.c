@@ -5,7 +5,7 @@
 
 #include "runtime/rt_in.h"
 
-u32 rt_M, rt_F, rt_R;
+u32 rt_L, rt_M, rt_F, rt_R;
 const u8 *rt_rodata;
 
 #include "runtime/rt_str.bpf.c"

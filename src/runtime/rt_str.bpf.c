@@ -105,10 +105,10 @@ INLINE u64 concat_long(struct rt_mem *f, u64 dst, u64 a, u64 b)
     n = length(f, f->bytes + dst);
   } else {
     SOURCE(pa, f, a);
-    n = put_string(f, dst, M, pa);
+    n = put_string(f, dst, L, pa);
   }
-  AT_MOST(n, M - 1);
-  u64 room = M - n;
+  AT_MOST(n, L - 1);
+  u64 room = L - n;
   AT_MOST(room, M);
   u64 end = dst + n;
   if (a == dst && b == dst) { /* the copy would chase its own tail */
@@ -129,7 +129,9 @@ u64 rt_concat(struct rt_mem *f, u64 dst, u64 a, u64 b)
   if (n >= SHORT)
     return concat_long(f, dst, a, b);
   u64 len = append_short(f, dst, n, pb), end = dst + n;
-  return len != LONG ? len : n + put_string(f, end, M - n, pb);
+  if (len == LONG)
+    len = n + put_string(f, end, M - n, pb);
+  return cut(f, dst, len);
 }
 
 /* ---- measuring and comparing ------------------------------------------------------- */
@@ -378,7 +380,7 @@ u64 rt_str_replace(struct rt_mem *f, u64 dst, u64 s, u64 from, u64 to)
   SOURCE(q, f, from);
   if (!q[0]) {
     SOURCE(p, f, s);
-    return put_string(f, dst, M, p);
+    return put_string(f, dst, L, p);
   }
   WORD(l->buf) = length(f, q);
   l->in = l->out = l->end = l->room = 0;
@@ -388,7 +390,7 @@ u64 rt_str_replace(struct rt_mem *f, u64 dst, u64 s, u64 from, u64 to)
   f->bytes[OFF_TMP] = 0;
   struct ctx ctx = {f};
   loop(MAX_STEPS, replace_step, &ctx);
-  return put_string(f, dst, M, f->bytes + OFF_TMP);
+  return put_string(f, dst, L, f->bytes + OFF_TMP);
 }
 
 /* ---- letters ------------------------------------------------------------------- */
@@ -546,13 +548,13 @@ static long escape_step(u64 i, void *ctx)
   return 0;
 }
 
-/* dst = the string with escapes, at most max bytes (0: M - 1), in quotes if so; when cut, or was
+/* dst = the string with escapes, at most max bytes (0: L - 1), in quotes if so; when cut, or was
  * cut before, the end is a quote and "...".  */
 INLINE u64 escape(struct rt_mem *f, u64 dst, u64 s, s64 max, u64 quoted, u64 cut)
 {
   struct rt_loop *l = STATE(f);
   u64 build = OFF_TMP;
-  u64 room = max <= 0 || (u64)max > M - 1 ? M - 1 : (u64)max;
+  u64 room = max <= 0 || (u64)max > L - 1 ? L - 1 : (u64)max;
   if (quoted)
     room = (room > 5 ? room : 5) - 2;
   l->in = 0;
@@ -580,7 +582,7 @@ INLINE u64 escape(struct rt_mem *f, u64 dst, u64 s, s64 max, u64 quoted, u64 cut
   } else {
     f->bytes[build + out] = 0;
   }
-  return put_string(f, dst, M, f->bytes + build);
+  return put_string(f, dst, L, f->bytes + build);
 }
 
 u64 rt_text_strn(struct rt_mem *f, u64 dst, u64 s, s64 len, u64 quoted)

@@ -18,7 +18,7 @@ u64 rt_strtab(struct rt_mem *f, u64 dst, u64 table, s64 value)
     name = table_u32(v);
   }
   AT_MOST(name, RO_LIMIT);
-  return put_string(f, dst, M, RODATA + name);
+  return put_string(f, dst, L, RODATA + name);
 }
 
 __attribute__((noinline)) u64 rt_digits(struct rt_mem *f, u64 value, u64 conv)
@@ -64,7 +64,8 @@ u64 rt_append_hex(struct rt_mem *f, u64 dst, u64 value, u64 digits)
 {
   CHECK_FRAME(f);
   IN(dst);
-  return append_hex(f, dst, length(f, f->bytes + dst), value, digits < 16 ? digits : 16);
+  u64 n = append_hex(f, dst, length(f, f->bytes + dst), value, digits < 16 ? digits : 16);
+  return cut(f, dst, n);
 }
 
 /* Appends what a table has no name for to the n bytes at dst; when it doesn't fit, nothing. */
@@ -130,7 +131,7 @@ u64 rt_flags_str(struct rt_mem *f, u64 dst, u64 value, u64 table)
   f->bytes[dst] = 0;
   if (!value && zero_name != ~0u) {
     AT_MOST(zero_name, RO_LIMIT);
-    return put_string(f, dst, M, RODATA + zero_name);
+    return put_string(f, dst, L, RODATA + zero_name);
   }
   l->a = table;
   l->b = dst;
@@ -143,10 +144,10 @@ u64 rt_flags_str(struct rt_mem *f, u64 dst, u64 value, u64 table)
   u64 out = l->out;
   AT_MOST(out, M - 1);
   if (out && !l->c)
-    return out;
+    return cut(f, dst, out);
   if (out && out + 2 < M)
     f->bytes[dst + out++] = '|';
-  return append_rest(f, dst, out, l->c, t->rest);
+  return cut(f, dst, append_rest(f, dst, out, l->c, t->rest));
 }
 
 /* a: table, d: the argument; c: offset of the name, or 0 */
@@ -184,10 +185,10 @@ u64 rt_enum_str(struct rt_mem *f, u64 dst, u64 value, u64 table)
   struct ctx ctx = {f};
   loop(n, enum_step, &ctx);
   if (!l->b)
-    return append_rest(f, dst, 0, value, t->rest);
+    return cut(f, dst, append_rest(f, dst, 0, value, t->rest));
   u64 name = l->c;
   AT_MOST(name, RO_LIMIT);
-  return put_string(f, dst, M, RODATA + name);
+  return put_string(f, dst, L, RODATA + name);
 }
 
 u64 rt_errno_str(struct rt_mem *f, u64 dst, s64 number, u64 errno_tab)
@@ -201,7 +202,7 @@ u64 rt_errno_str(struct rt_mem *f, u64 dst, s64 number, u64 errno_tab)
     AT_MOST(at, RO_LIMIT);
     u64 name = table_u32(at);
     AT_MOST(name, RO_LIMIT);
-    u64 len = put_string(f, dst, M, RODATA + name);
+    u64 len = put_string(f, dst, L, RODATA + name);
     if (len)
       return len;
   }
@@ -210,15 +211,13 @@ u64 rt_errno_str(struct rt_mem *f, u64 dst, s64 number, u64 errno_tab)
   f->bytes[dst + 1] = '#';
   f->bytes[dst + 2] = '-';
   at += negative;
-  return at + put_decimal(f, dst + at, negative ? -n : n);
+  return cut(f, dst, at + put_decimal(f, dst + at, negative ? -n : n));
 }
 
 enum { RETSTR_HEX = 2, RETSTR_OCTAL = 3 };
 
-u64 rt_returnstr(struct rt_mem *f, u64 dst, s64 value, u64 format, u64 errno_tab)
+INLINE u64 returnstr(struct rt_mem *f, u64 dst, s64 value, u64 format, u64 errno_tab)
 {
-  CHECK_FRAME(f);
-  IN(dst);
   u64 n = (u64)value, at = 0;
   u64 error = -n;
   if (error < RT_ERRNO_MAX && error) {
@@ -248,4 +247,11 @@ u64 rt_returnstr(struct rt_mem *f, u64 dst, s64 value, u64 format, u64 errno_tab
   f->bytes[dst] = '-';
   at = value < 0;
   return at + put_decimal(f, dst + at, at ? -n : n);
+}
+
+u64 rt_returnstr(struct rt_mem *f, u64 dst, s64 value, u64 format, u64 errno_tab)
+{
+  CHECK_FRAME(f);
+  IN(dst);
+  return cut(f, dst, returnstr(f, dst, value, format, errno_tab));
 }

@@ -94,5 +94,5 @@ u64 rt_ctime(struct rt_mem *f, u64 dst, s64 seconds)
   put_two(p + 20, year / 100, '0');
   put_two(p + 22, year % 100, '0');
   p[24] = 0;
-  return 24;
+  return cut(f, dst, 24);
 }

@@ -28,7 +28,7 @@ static u32 rodata(struct user *u, const void *p, size_t n)
 /* Offset of a string. */
 static u32 literal(struct user *u, const char *s, u32 len)
 {
-  const char *key = arena_strndup(u->a, s, MIN(strnlen(s, len), u->M - 1));
+  const char *key = arena_strndup(u->a, s, MIN(strnlen(s, len), u->L - 1));
   uintptr_t known = (uintptr_t)strmap_get(&u->lits, key);
   if (!known) {
     known = (uintptr_t)rodata(u, key, strlen(key) + 1) + 1;

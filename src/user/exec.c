@@ -117,6 +117,7 @@ static void publish(struct user *u)
     size *= 2;
   while (u->rodata.n < size)
     sb_add(&u->rodata, zeroes, MIN(sizeof(zeroes), size - u->rodata.n));
+  rt_L = u->L;
   rt_M = u->M;
   rt_F = (u32)u->mem_size;
   rt_R = (u32)size;
@@ -144,7 +145,8 @@ static int user_load(struct executor *x, struct ir_module *m, const struct run_o
   u->m = m;
   u->diag = d;
   u->session = s;
-  u->M = ROUND_UP(m->maxstringlen, 8);
+  u->L = m->maxstringlen;
+  u->M = RT_BUFFER(u->L);
   if (!check_module(u))
     return -1;
   code_build(u);

@@ -28,7 +28,7 @@ const char *str_at(const struct user *u, u64 off)
 
 void frame_put(struct user *u, u64 off, const char *s, size_t n)
 {
-  n = strnlen(s, MIN(n, (size_t)u->M - 1));
+  n = strnlen(s, MIN(n, (size_t)u->L - 1));
   char *to = (char *)u->mem + off;
   memmove(to, s, n);
   to[n] = 0;

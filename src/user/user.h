@@ -95,7 +95,7 @@ struct user {
   struct diag *diag;
   struct session *session;
   struct rt_state *state;
-  u32 M; /* MAXSTRINGLEN */
+  u32 L, M; /* MAXSTRINGLEN, a string's buffer */
   struct rt_mem *mem;
   struct rt_frame *f; /* its header */
   size_t mem_size;

@@ -104,7 +104,7 @@ static void check_sprint(struct strbuf *b, struct fmt_piece p, s64 value)
   static u8 frame[ROUND_UP(RT_OFF_VARS(M) + M + RT_SLACK(M), 8)] __attribute__((aligned(8)));
   static u8 rodata[2048];
   u32 at = RT_OFF_VARS(M);
-  rt_M = M;
+  rt_L = rt_M = M;
   rt_F = sizeof(frame);
   rt_R = sizeof(rodata);
   rt_rodata = rodata;
@@ -242,7 +242,7 @@ static void check_string(const struct hist *h, const s64 *bucket, const struct s
   struct strbuf table = {0};
   hist_table(&table, h);
   memcpy(rodata, table.s, table.n);
-  rt_M = M;
+  rt_L = rt_M = M;
   rt_F = sizeof(frame);
   rt_R = sizeof(rodata);
   rt_rodata = rodata;
@@ -268,7 +268,7 @@ static void chart(const struct hist *h, const s64 *value, u32 n, const char *wan
   struct strbuf b = {0};
   hist_render(&b, h, bucket);
   check(&b, want, (u32)strlen(want), what);
-  check_string(h, bucket, &b, RT_MIN_STRING);
+  check_string(h, bucket, &b, RT_MIN_BUFFER);
   check_string(h, bucket, &b, 512);
   check_string(h, bucket, &b, RT_MAX_STRING);
   sb_free(&b);

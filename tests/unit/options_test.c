@@ -105,7 +105,7 @@ static void bad(void)
   bad_line("-DMAXACTION=x|-", "ERROR: Invalid value for -D MAXACTION=x: MAXACTION should be a "
                               "number from 1 to 2147483647.\n");
   bad_line("-DMAXSTRINGLEN=-5|-", "ERROR: Invalid value for -D MAXSTRINGLEN=-5: MAXSTRINGLEN "
-                                  "should be a number from 128 to 4096.\n");
+                                  "should be a number from 1 to 4096.\n");
   bad_line("--runtime=foo|-", "ERROR: foo is an invalid argument for --runtime\n");
   bad_line("--compatible=99|-",
            "ERROR: systemtap version 5.2 cannot be compatible with future version 99\n");

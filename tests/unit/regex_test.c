@@ -298,7 +298,7 @@ static void against_regexec(u32 patterns)
 
 int main(int argc, char **argv)
 {
-  rt_M = M;
+  rt_L = rt_M = M;
   rt_F = sizeof(frame);
   rt_R = RODATA;
   rt_rodata = rodata;

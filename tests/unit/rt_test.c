@@ -135,7 +135,7 @@ static void world_init(struct world *w, u32 m)
   w->rodata = arena_alloc(arena, RO_BYTES);
   w->ro_top = 8;
   w->native_frame = arena_alloc(arena, w->img.frame_size);
-  rt_M = m;
+  rt_L = rt_M = m;
   rt_F = w->img.frame_size;
   rt_R = RO_BYTES;
   rt_rodata = w->rodata;

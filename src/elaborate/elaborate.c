@@ -162,6 +162,59 @@ struct gsym *elab_find_global(struct elab *e, const char *name, const struct loc
   return g;
 }
 
+static bool has_next(const struct stmt *s)
+{
+  if (!s)
+    return false;
+  for (u32 i = 0; i < s->body.n; i++)
+    if (has_next(s->body.v[i]))
+      return true;
+  return s->kind == S_NEXT || has_next(s->then) || has_next(s->els);
+}
+
+/* A script function that does nothing but call a built-in one. */
+static struct func_decl *wrap_builtin(struct elab *e, const struct builtin *b, u32 nargs,
+                                      const struct loc *loc)
+{
+  struct func_decl *d = NEW(e->a, struct func_decl);
+  struct expr *args[MAX_KEYS];
+  d->name = b->name;
+  d->loc = *loc;
+  d->priority = 1;
+  for (u32 i = 0; i < nargs; i++) {
+    struct param p = {.name = arena_printf(e->a, "a%u", i), .loc = *loc};
+    vec_push(e->a, &d->params, p);
+    args[i] = expr_new(e->a, E_SYM, loc);
+    args[i]->name = p.name;
+  }
+  d->body = stmt_new(e->a, b->result == 'V' ? S_EXPR : S_RETURN, loc);
+  d->body->e = op_fn(e, loc, b, nargs, args);
+  return d;
+}
+
+/* Where the script's functions of that name may leave a call to the library's, these join them. */
+static void join_library(struct elab *e, struct func_set *set, const char *name, u32 nargs)
+{
+  const struct sym_func *last = NULL;
+  bool leaves = false; /* one before the last may */
+  for (u32 i = 0; i < set->v.n; i++) {
+    const struct sym_func *f = &set->v.v[i]->f;
+    if (f->params.n != nargs)
+      continue;
+    if (f->from_tapset || f->decl->private_)
+      return;
+    leaves |= last && has_next(last->body);
+    last = f;
+  }
+  if (!last || !(has_next(last->body) || (leaves && last->decl->priority > 1)))
+    return;
+  const struct builtin *b = builtin_find(name, nargs);
+  if (!b)
+    load(e, TAPSET_FUNC, name);
+  else if (nargs <= MAX_KEYS && !(e->user_runtime && (b->flags & BI_KERNEL)))
+    register_func(e, wrap_builtin(e, b, nargs, &last->decl->loc), true);
+}
+
 struct func_set *elab_find_funcs(struct elab *e, const char *name, u32 nargs,
                                  const struct loc *from)
 {
@@ -171,6 +224,8 @@ struct func_set *elab_find_funcs(struct elab *e, const char *name, u32 nargs,
     set = strmap_get(&st->private_funcs, private_key(e, from, name));
   if (!set)
     set = strmap_get(&st->funcs, name);
+  if (set)
+    join_library(e, set, name, nargs);
   bool builtin = builtin_find(name, nargs) != NULL;
   while (!set && !builtin && load(e, TAPSET_FUNC, name))
     set = strmap_get(&st->funcs, name);

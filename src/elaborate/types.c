@@ -7,7 +7,8 @@
 
 struct infer {
   struct elab *e;
-  struct fsym *fn; /* whose body is walked, or NULL */
+  struct fsym *fn;          /* whose body is walked, or NULL */
+  struct probe_inst *probe; /* the same */
   bool changed;
   bool final; /* the last round: what has no type now is an error */
 };
@@ -26,7 +27,11 @@ static void mismatch(struct infer *t, struct expr *x, enum type got, const struc
                      const char *first_name, enum type had)
 {
   expr_error(t->e, x, "type mismatch (%s)", ast_type_text(got));
-  if (first && first->file)
+  const struct probe_inst *pi = t->probe;
+  if (pi && first && first->file == pi->loc.file && first->line == pi->loc.line &&
+      first->col == pi->loc.col)
+    ERR(t->e, first, first_name, "it is a variable of probe %s (%s)", pi->pp, ast_type_text(had));
+  else if (first && first->file)
     ERR(t->e, first, first_name, "type was first inferred here (%s)", ast_type_text(had));
 }
 
@@ -473,10 +478,12 @@ static void round_trip(struct infer *t)
   t->fn = NULL;
   for (u32 i = 0; i < e->prog->probes.n; i++) {
     struct probe_inst *pi = e->prog->probes.v[i];
+    t->probe = pi;
     if (pi->cond)
       ty(t, pi->cond, TY_LONG);
     ty_stmt(t, pi->body);
   }
+  t->probe = NULL;
   for (u32 i = 0; i < e->st->all_funcs.n; i++) {
     t->fn = e->st->all_funcs.v[i];
     if (t->fn->f.used)

@@ -339,6 +339,9 @@ void check_inserted(struct gen *g, const struct ir_block *b, const struct ir_ins
 /* Calls the callback for each element, with the address of STK_TMP as its context. */
 void for_each(struct gen *g, u32 map, u32 sub);
 
+/* ---- foreach statements that have the same maps: iters.c -------------------------------- */
+u32 *iters_share(struct gen *g);                            /* per statement: whose maps it has */
+
 /* ---- statistics and foreach: statiter.c ----------------------------------------------- */
 bool sel_stat_iter(struct gen *g, const struct ir_block *b, const struct ir_ins *i);
 /* A stacked foreach's place in its snapshot to R1 + off and the next snapshot behind; back. */

@@ -42,9 +42,14 @@ void layout_frame_areas(struct gen *g)
     gm->stat_key = take(&g->str_top, MAX(gm->key_size, 8u));
     gm->stat_val = take(&g->str_top, gm->val_size);
   }
+  const u32 *owners = iters_share(g);
   for (u32 i = 0; i < m->iters.n; i++) {
     struct ir_iter *it = m->iters.v[i];
     struct giter *gi = &g->giter[it->id];
+    if (owners[i] != i) {
+      *gi = g->giter[owners[i]];
+      continue;
+    }
     const struct bpf_gmap *gm = &g->gmap[it->map->id];
     gi->pos_off = (s32)take(&g->int_top, 8);
     gi->cnt_off = (s32)take(&g->int_top, 8);

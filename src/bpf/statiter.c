@@ -70,7 +70,7 @@ void layout_frame_areas(struct gen *g)
                               .type = BPF_MAP_TYPE_ARRAY,
                               .key_size = 4,
                               .value_size = sizeof(struct rt_sort_entry),
-                              .max_entries = 2 * gi->cap + RT_SORT_EXTRA,
+                              .max_entries = 2 * gi->cap,
                               .fd = -1};
     vec_push(g->a, &g->img->maps, snap);
     gi->snap = g->img->maps.n - 1;
@@ -679,10 +679,13 @@ static void call_sort(struct gen *g, const struct ir_iter *it)
         (s32)(it->sort_col ? column_size(g, it->map, c) : gi->entry_size - gi->val_off);
     p->c[RT_SORT_DESC] = it->sort_dir < 0;
   }
+  emit_mov(g, R3, R2);
+  emit_mov(g, R2, R1);
+  emit_mov(g, R1, R9);
   if (gi->stacked)
-    emit_ldx(g, SZ_DW, R3, R9, gi->base_off);
+    emit_ldx(g, SZ_DW, R4, R9, gi->base_off);
   else
-    emit_movi(g, R3, 0);
+    emit_movi(g, R4, 0);
   emit_rt_template(g, strings ? "rt_sort_str" : "rt_sort", p);
 }
 

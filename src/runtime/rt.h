@@ -184,8 +184,8 @@ u64 rt_hist_field(struct rt_mem *f, s64 value, u64 mark, u64 width, u64 behind);
 u64 rt_hist_str(struct rt_mem *f, u64 dst, u64 bucket, u64 table);
 
 /* ---- sorting: BPF only; a template --------------------------------------------------------
- * Sorts the n entries from `base` on of the array map params->map[0] (struct rt_sort_entry; it has 2 * cap +
- * RT_SORT_EXTRA of them: what is not the lower half is scratch) ascending by key, then seq.  The first min(n, limit) are in
+ * Sorts the n entries from `base` on of the array map params->map[0] (struct rt_sort_entry; it has 2 * cap of
+ * them: the upper half is scratch) ascending by key, then seq.  The first min(n, limit) are in
  * place afterwards.  For strings the key is the first 8 bytes, big-endian (complemented when
  * descending), and the rest is compared in params->map[1], the snapshot's array map, at byte
  * RT_SORT_OFF of each entry.
@@ -194,9 +194,8 @@ u64 rt_hist_str(struct rt_mem *f, u64 dst, u64 bucket, u64 table);
  *                            or not; integers: 0
  *   params->c[RT_SORT_DESC]  strings: 1 descending  */
 enum { RT_SORT_CAP, RT_SORT_OFF, RT_SORT_SIZE, RT_SORT_DESC };
-enum { RT_SORT_EXTRA = 3 };
-u64 rt_sort(u64 n, u64 limit, u64 base);     /* map[0] */
-u64 rt_sort_str(u64 n, u64 limit, u64 base); /* map[0], map[1] */
+u64 rt_sort(struct rt_mem *f, u64 n, u64 limit, u64 base);     /* map[0] */
+u64 rt_sort_str(struct rt_mem *f, u64 n, u64 limit, u64 base); /* map[0], map[1] */
 
 /* ---- native only --------------------------------------------------------------------- */
 #ifndef __bpf__

@@ -1,29 +1,23 @@
 /* Sorting what a foreach runs over: an array map of struct rt_sort_entry.
  *
  * When few are wanted, each entry is compared with the last of the best so far, which are kept in
- * order; else it is a merge sort, bottom up, between the map's halves.  An entry of the state is
- * one more entry of the map: on the stack, the verifier would follow its values.  */
+ * order; else it is a merge sort, bottom up, between the map's halves.  Where it has got to is in
+ * the frame: on the stack, the verifier would follow its values.  */
 #include "runtime/rt_in.h"
 
 static void *(*map_lookup)(const void *map, const void *key) = (void *)BPF_FUNC_map_lookup_elem;
 extern const u8 RT_MAP0[], RT_MAP1[];
 
 #define CAP PARAM(RT_SORT_CAP)
-#define NO_CTX ((void *)0)
 enum { FEW = 32 }; /* up to so many are kept in order */
 
-/* Entries behind the two halves. */
-struct sort_state {
-  u64 a, b, a_end; /* merge: next of both runs, where they end */
+struct sort {
+  u64 a, b, a_end, b_end; /* merge: next of both runs, where they end */
+  u64 out, n;             /* where the next goes, how many are sorted */
+  u64 width, from, to;    /* length of the runs; where they are, where they go */
 };
-struct sort_state2 {
-  u64 b_end, out, n; /* where the next goes, how many are sorted */
-};
-struct sort_state3 {
-  u64 width, from, to; /* length of the runs; where they are, where they go */
-};
-_Static_assert(RT_SORT_EXTRA == 3 && sizeof(struct sort_state) == sizeof(struct rt_sort_entry),
-               "entries of state");
+_Static_assert(sizeof(struct sort) <= RT_MIN_BUFFER, "in the scratch area");
+#define SORT(f) ((struct sort *)((f)->bytes + OFF_TMP))
 
 INLINE struct rt_sort_entry *entry(u64 i)
 {
@@ -31,12 +25,14 @@ INLINE struct rt_sort_entry *entry(u64 i)
   return map_lookup(RT_MAP0, &key);
 }
 
-#define STATES(s, s2, s3)                                                                          \
-  struct sort_state *s = (void *)entry(2 * CAP);                                                   \
-  struct sort_state2 *s2 = (void *)entry(2 * CAP + 1);                                             \
-  struct sort_state3 *s3 = (void *)entry(2 * CAP + 2);                                             \
-  if (!s || !s2 || !s3)                                                                            \
-  return 1
+/* s = the sort that the callback is part of. */
+#define SORT_OF(s, ctx)                                                                            \
+  struct sort *s;                                                                                  \
+  do {                                                                                             \
+    struct rt_mem *f_ = ((struct ctx *)(ctx))->f;                                                  \
+    CHECK_FRAME(f_);                                                                               \
+    s = SORT(f_);                                                                                  \
+  } while (0)
 
 /* ---- comparing -------------------------------------------------------------------- */
 
@@ -98,11 +94,9 @@ INLINE bool before(const struct rt_sort_entry *a, const struct rt_sort_entry *b,
 /* ---- few: insertion ---------------------------------------------------------------- */
 
 /* Moves entries of the best up, from the last on, until the new one (b) fits; a: the place. */
-INLINE long shift_entry(bool strings)
+INLINE long shift_entry(void *ctx, bool strings)
 {
-  STATES(s, s2, s3);
-  (void)s2;
-  (void)s3;
+  SORT_OF(s, ctx);
   u64 at = s->a;
   if (!at)
     return 1;
@@ -115,15 +109,15 @@ INLINE long shift_entry(bool strings)
 }
 
 /* The best are in the upper half: n of them, at most `width`; the entries begin at `to`. */
-INLINE long insert_entry(u64 i, rt_callback *shift, bool strings)
+INLINE long insert_entry(u64 i, void *ctx, rt_callback *shift, bool strings)
 {
-  STATES(s, s2, s3);
-  i += s3->to;
+  SORT_OF(s, ctx);
+  i += s->to;
   struct rt_sort_entry *e = entry(i);
-  u64 n = s2->n;
+  u64 n = s->n;
   if (!e)
     return 1;
-  if (n == s3->width) {
+  if (n == s->width) {
     struct rt_sort_entry *worst = entry(CAP + n - 1);
     if (!worst || before(worst, e, strings))
       return 0;
@@ -131,8 +125,8 @@ INLINE long insert_entry(u64 i, rt_callback *shift, bool strings)
   }
   s->a = n;
   s->b = i;
-  s2->n = n + 1;
-  loop(n, shift, NO_CTX);
+  s->n = n + 1;
+  loop(n, shift, ctx);
   struct rt_sort_entry *to = entry(CAP + s->a), *from = entry(i);
   if (!to || !from)
     return 1;
@@ -143,59 +137,54 @@ INLINE long insert_entry(u64 i, rt_callback *shift, bool strings)
 static long shift_int(u64 i, void *ctx)
 {
   (void)i;
-  (void)ctx;
-  return shift_entry(false);
+  return shift_entry(ctx, false);
 }
 
 static long shift_str(u64 i, void *ctx)
 {
   (void)i;
-  (void)ctx;
-  return shift_entry(true);
+  return shift_entry(ctx, true);
 }
 
 static long insert_int(u64 i, void *ctx)
 {
-  (void)ctx;
-  return insert_entry(i, shift_int, false);
+  return insert_entry(i, ctx, shift_int, false);
 }
 
 static long insert_str(u64 i, void *ctx)
 {
-  (void)ctx;
-  return insert_entry(i, shift_str, true);
+  return insert_entry(i, ctx, shift_str, true);
 }
 
 /* ---- many: merging ----------------------------------------------------------------- */
 
 /* Begins with the pair of runs at `at`. */
-INLINE void next_runs(struct sort_state *s, struct sort_state2 *s2, const struct sort_state3 *s3,
-                      u64 at)
+INLINE void next_runs(struct sort *s, u64 at)
 {
-  u64 n = s2->n, mid = at + s3->width, end = mid + s3->width;
+  u64 n = s->n, mid = at + s->width, end = mid + s->width;
   s->a = at;
   s->b = s->a_end = mid < n ? mid : n;
-  s2->b_end = end < n ? end : n;
+  s->b_end = end < n ? end : n;
 }
 
-INLINE long merge_entry(bool strings)
+INLINE long merge_entry(void *ctx, bool strings)
 {
-  STATES(s, s2, s3);
-  u64 a = s->a, b = s->b, out = s2->out;
-  if (a == s->a_end && b == s2->b_end) {
-    next_runs(s, s2, s3, b);
+  SORT_OF(s, ctx);
+  u64 a = s->a, b = s->b, out = s->out;
+  if (a == s->a_end && b == s->b_end) {
+    next_runs(s, b);
     a = s->a;
     b = s->b;
   }
-  struct rt_sort_entry *to = entry(s3->to + out), *from;
-  if (b == s2->b_end) {
-    from = entry(s3->from + a);
+  struct rt_sort_entry *to = entry(s->to + out), *from;
+  if (b == s->b_end) {
+    from = entry(s->from + a);
     s->a = a + 1;
   } else if (a == s->a_end) {
-    from = entry(s3->from + b);
+    from = entry(s->from + b);
     s->b = b + 1;
   } else {
-    struct rt_sort_entry *x = entry(s3->from + a), *y = entry(s3->from + b);
+    struct rt_sort_entry *x = entry(s->from + a), *y = entry(s->from + b);
     if (!x || !y)
       return 1;
     bool second = before(y, x, strings);
@@ -207,72 +196,67 @@ INLINE long merge_entry(bool strings)
   if (!to || !from)
     return 1;
   *to = *from;
-  s2->out = out + 1;
+  s->out = out + 1;
   return 0;
 }
 
 static long merge_int(u64 i, void *ctx)
 {
   (void)i;
-  (void)ctx;
-  return merge_entry(false);
+  return merge_entry(ctx, false);
 }
 
 static long merge_str(u64 i, void *ctx)
 {
   (void)i;
-  (void)ctx;
-  return merge_entry(true);
+  return merge_entry(ctx, true);
 }
 
 /* One pass: runs of `width` become runs of twice that. */
-INLINE long pass(rt_callback *merge)
+INLINE long pass(void *ctx, rt_callback *merge)
 {
-  STATES(s, s2, s3);
-  u64 n = s2->n, from = s3->from;
-  if (s3->width >= n)
+  SORT_OF(s, ctx);
+  u64 n = s->n, from = s->from;
+  if (s->width >= n)
     return 1;
-  s2->out = 0;
-  next_runs(s, s2, s3, 0);
-  loop(n, merge, NO_CTX);
-  s3->from = s3->to;
-  s3->to = from;
-  s3->width *= 2;
+  s->out = 0;
+  next_runs(s, 0);
+  loop(n, merge, ctx);
+  s->from = s->to;
+  s->to = from;
+  s->width *= 2;
   return 0;
 }
 
 static long pass_int(u64 i, void *ctx)
 {
   (void)i;
-  (void)ctx;
-  return pass(merge_int);
+  return pass(ctx, merge_int);
 }
 
 static long pass_str(u64 i, void *ctx)
 {
   (void)i;
-  (void)ctx;
-  return pass(merge_str);
+  return pass(ctx, merge_str);
 }
 
 /* Copies the result, when it is in the upper half, to `to`. */
 static long copy_down(u64 i, void *ctx)
 {
-  (void)ctx;
-  struct sort_state3 *s3 = (void *)entry(2 * CAP + 2);
-  if (!s3)
-    return 1;
-  struct rt_sort_entry *to = entry(s3->to + i), *from = entry(CAP + i);
+  SORT_OF(s, ctx);
+  struct rt_sort_entry *to = entry(s->to + i), *from = entry(CAP + i);
   if (!to || !from)
     return 1;
   *to = *from;
   return 0;
 }
 
-INLINE u64 sort(u64 n, u64 limit, u64 base, rt_callback *insert, rt_callback *one_pass)
+INLINE u64 sort(struct rt_mem *f, u64 n, u64 limit, u64 base, rt_callback *insert,
+                rt_callback *one_pass)
 {
-  STATES(s, s2, s3);
-  (void)s;
+  CHECK_FRAME(f);
+  struct sort *s = SORT(f);
+  struct ctx ctx = {f};
   if (base > CAP)
     return 1;
   if (n > CAP - base)
@@ -280,31 +264,30 @@ INLINE u64 sort(u64 n, u64 limit, u64 base, rt_callback *insert, rt_callback *on
   if (limit > n)
     limit = n;
   if (limit <= FEW) {
-    s3->width = limit;
-    s3->from = CAP;
-    s3->to = base;
-    s2->n = 0;
+    s->width = limit;
+    s->from = CAP;
+    s->to = base;
+    s->n = 0;
     if (limit)
-      loop(n, insert, NO_CTX);
-    loop(limit, copy_down, NO_CTX);
-    return 0;
+      loop(n, insert, &ctx);
+  } else {
+    s->n = n;
+    s->width = 1;
+    s->from = base;
+    s->to = CAP;
+    loop(32, one_pass, &ctx);
   }
-  s2->n = n;
-  s3->width = 1;
-  s3->from = base;
-  s3->to = CAP;
-  loop(32, one_pass, NO_CTX);
-  if (s3->from == CAP)
-    loop(limit, copy_down, NO_CTX);
+  if (s->from == CAP)
+    loop(limit, copy_down, &ctx);
   return 0;
 }
 
-u64 rt_sort(u64 n, u64 limit, u64 base)
+u64 rt_sort(struct rt_mem *f, u64 n, u64 limit, u64 base)
 {
-  return sort(n, limit, base, insert_int, pass_int);
+  return sort(f, n, limit, base, insert_int, pass_int);
 }
 
-u64 rt_sort_str(u64 n, u64 limit, u64 base)
+u64 rt_sort_str(struct rt_mem *f, u64 n, u64 limit, u64 base)
 {
-  return sort(n, limit, base, insert_str, pass_str);
+  return sort(f, n, limit, base, insert_str, pass_str);
 }

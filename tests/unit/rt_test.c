@@ -154,8 +154,8 @@ static bool world_load(struct world *w)
   add_map(w, "ring", BPF_MAP_TYPE_RINGBUF, 0, 0, 1 << 16, 0);
   add_map(w, "ctl", BPF_MAP_TYPE_RINGBUF, 0, 0, 1 << 12, 0);
   add_map(w, "snapshot", BPF_MAP_TYPE_ARRAY, 4, 64, 1000, BPF_F_MMAPABLE);
-  add_map(w, "sort", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct rt_sort_entry),
-          2 * SORT_MAX + RT_SORT_EXTRA, BPF_F_MMAPABLE);
+  add_map(w, "sort", BPF_MAP_TYPE_ARRAY, 4, sizeof(struct rt_sort_entry), 2 * SORT_MAX,
+          BPF_F_MMAPABLE);
   if (bpf_load_maps(&w->img, &diag))
     return false;
   w->bpf_frame = mmap(NULL, w->img.frame_size, PROT_READ | PROT_WRITE, MAP_SHARED,

@@ -5,7 +5,7 @@
  *   handler.c   programs: handlers' entry and exit
  *   cfg.c       blocks, edges, loops, functions
  *   turns.c     loops that need no call per turn
- *   sel.c       instructions; context.c, output.c, mapop.c, statiter.c theirs
+ *   sel.c       instructions; context.c, output.c, mapop.c, lock.c, statiter.c, iters.c theirs
  *   emit.c      the builder of BPF instructions  */
 #include "bpf/gen.h"
 

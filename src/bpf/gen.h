@@ -245,6 +245,7 @@ struct callback callback_begin(struct gen *g, const char *name, u32 nargs);
 /* The same for a function that takes the frame in R1, and leaves it in R9. */
 struct callback framed_begin(struct gen *g, const char *name, u32 nargs);
 u32 callback_end(struct gen *g, struct callback *c); /* its index in the unit */
+void sel_lock(struct gen *g, const struct ir_ins *i);       /* lock.c */
 void emit_unlock(struct gen *g, struct ir_lockset *l);
 void copy_str(struct gen *g, u32 dst, const struct ir_val *src);
 u32 task_offset(struct gen *g, const char *path);

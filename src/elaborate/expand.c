@@ -304,8 +304,8 @@ static bool report_unsupported(struct elab *e, const struct probe_point *pt)
 {
   static const char *const points[] = {
       "kernel.function", "kernel.statement", "kernel.data", "kernel.mark", "module",
-      "process",         "kprobe",           "procfs",      "java",
-      "python2",         "python3",          "netfilter",   "input",       "debuginfod",
+      "process",         "kprobe",           "procfs",      "java",        "python2",
+      "python3",         "netfilter",        "input",       "debuginfod",
   };
   const char *name = dotted(e, pt);
   for (u32 i = 0; i < ARRAY_SIZE(points); i++) {

@@ -33,24 +33,59 @@ static bool fold_num(enum op op, s64 a, s64 b, s64 *r)
 {
   u64 ua = (u64)a, ub = (u64)b;
   switch (op) {
-  case OP_ADD: *r = (s64)(ua + ub); return true;
-  case OP_SUB: *r = (s64)(ua - ub); return true;
-  case OP_MUL: *r = (s64)(ua * ub); return true;
-  case OP_AND: *r = a & b; return true;
-  case OP_OR: *r = a | b; return true;
-  case OP_XOR: *r = a ^ b; return true;
-  case OP_SHL: *r = (s64)(ua << (ub & 63)); return true;
-  case OP_SHR: *r = a >> (ub & 63); return true;
-  case OP_USHR: *r = (s64)(ua >> (ub & 63)); return true;
-  case OP_EQ: *r = a == b; return true;
-  case OP_NE: *r = a != b; return true;
-  case OP_LT: *r = a < b; return true;
-  case OP_LE: *r = a <= b; return true;
-  case OP_GT: *r = a > b; return true;
-  case OP_GE: *r = a >= b; return true;
-  case OP_LAND: *r = a && b; return true;
-  case OP_LOR: *r = a || b; return true;
-  default: return false; /* division may be by zero: left to run time */
+  case OP_ADD:
+    *r = (s64)(ua + ub);
+    return true;
+  case OP_SUB:
+    *r = (s64)(ua - ub);
+    return true;
+  case OP_MUL:
+    *r = (s64)(ua * ub);
+    return true;
+  case OP_AND:
+    *r = a & b;
+    return true;
+  case OP_OR:
+    *r = a | b;
+    return true;
+  case OP_XOR:
+    *r = a ^ b;
+    return true;
+  case OP_SHL:
+    *r = (s64)(ua << (ub & 63));
+    return true;
+  case OP_SHR:
+    *r = a >> (ub & 63);
+    return true;
+  case OP_USHR:
+    *r = (s64)(ua >> (ub & 63));
+    return true;
+  case OP_EQ:
+    *r = a == b;
+    return true;
+  case OP_NE:
+    *r = a != b;
+    return true;
+  case OP_LT:
+    *r = a < b;
+    return true;
+  case OP_LE:
+    *r = a <= b;
+    return true;
+  case OP_GT:
+    *r = a > b;
+    return true;
+  case OP_GE:
+    *r = a >= b;
+    return true;
+  case OP_LAND:
+    *r = a && b;
+    return true;
+  case OP_LOR:
+    *r = a || b;
+    return true;
+  default:
+    return false; /* division may be by zero: left to run time */
   }
 }
 
@@ -58,13 +93,26 @@ static bool fold_str(enum op op, const struct expr *a, const struct expr *b, s64
 {
   int c = strcmp(a->str, b->str);
   switch (op) {
-  case OP_EQ: *r = c == 0; return true;
-  case OP_NE: *r = c != 0; return true;
-  case OP_LT: *r = c < 0; return true;
-  case OP_LE: *r = c <= 0; return true;
-  case OP_GT: *r = c > 0; return true;
-  case OP_GE: *r = c >= 0; return true;
-  default: return false;
+  case OP_EQ:
+    *r = c == 0;
+    return true;
+  case OP_NE:
+    *r = c != 0;
+    return true;
+  case OP_LT:
+    *r = c < 0;
+    return true;
+  case OP_LE:
+    *r = c <= 0;
+    return true;
+  case OP_GT:
+    *r = c > 0;
+    return true;
+  case OP_GE:
+    *r = c >= 0;
+    return true;
+  default:
+    return false;
   }
 }
 
@@ -82,11 +130,20 @@ static void fold_unary(struct expr *x)
 {
   s64 v = x->a->num;
   switch (x->op) {
-  case OP_PLUS: become_num(x, v); break;
-  case OP_NEG: become_num(x, (s64)(0 - (u64)v)); break;
-  case OP_NOT: become_num(x, ~v); break;
-  case OP_LNOT: become_num(x, !v); break;
-  default: break;
+  case OP_PLUS:
+    become_num(x, v);
+    break;
+  case OP_NEG:
+    become_num(x, (s64)(0 - (u64)v));
+    break;
+  case OP_NOT:
+    become_num(x, ~v);
+    break;
+  case OP_LNOT:
+    become_num(x, !v);
+    break;
+  default:
+    break;
   }
 }
 
@@ -135,8 +192,8 @@ bool fold_const(struct elab *e, struct expr **px)
     return true;
   if (x->kind == E_UNARY && fold_const(e, &x->a) && x->a->kind == E_NUM)
     fold_unary(x);
-  if (x->kind == E_TERNARY && fold_const(e, &x->a) && expr_const(x->a, &v) &&
-      !differ(x->b, x->c) && fits(e, v ? x->b : x->c)) {
+  if (x->kind == E_TERNARY && fold_const(e, &x->a) && expr_const(x->a, &v) && !differ(x->b, x->c) &&
+      fits(e, v ? x->b : x->c)) {
     *px = v ? x->b : x->c;
     return fold_const(e, px);
   }
@@ -149,8 +206,8 @@ bool fold_const(struct elab *e, struct expr **px)
     if (x->a->kind == E_NUM && x->b->kind == E_NUM) {
       if (fold_num(x->op, x->a->num, x->b->num, &v))
         become_num(x, v);
-    } else if (x->a->kind == E_STR && x->b->kind == E_STR && x->op != OP_CONCAT &&
-               fits(e, x->a) && fits(e, x->b) && fold_str(x->op, x->a, x->b, &v)) {
+    } else if (x->a->kind == E_STR && x->b->kind == E_STR && x->op != OP_CONCAT && fits(e, x->a) &&
+               fits(e, x->b) && fold_str(x->op, x->a, x->b, &v)) {
       become_num(x, v);
     }
   }
@@ -168,7 +225,8 @@ static bool fold_visit(struct expr **px, void *arg)
   return true;
 }
 
-/* ---- effects ------------------------------------------------------------------------------------ */
+/* ---- effects ------------------------------------------------------------------------------------
+ */
 
 enum { EFFECTS_UNKNOWN, EFFECTS_OPEN, EFFECTS_NONE, EFFECTS_SOME };
 
@@ -224,8 +282,8 @@ static bool effect_visit(struct expr **px, void *arg)
       *some |= func_effects(f);
     break;
   case E_OP:
-    *some |= x->builtin &&
-             (!(x->builtin->flags & (BI_PURE | BI_READ)) || x->builtin->flags & BI_FAIL);
+    *some |=
+        x->builtin && (!(x->builtin->flags & (BI_PURE | BI_READ)) || x->builtin->flags & BI_FAIL);
     break;
   case E_MATCH:
     *some = true; /* matched() reads it */
@@ -297,7 +355,8 @@ static bool has_effect(struct expr *x)
   return assigns || expr_effects(x, true);
 }
 
-/* ---- assignments that nothing reads ----------------------------------------------------------------- */
+/* ---- assignments that nothing reads
+ * ----------------------------------------------------------------- */
 
 static bool dead_assign_visit(struct expr **px, void *arg)
 {
@@ -306,15 +365,16 @@ static bool dead_assign_visit(struct expr **px, void *arg)
   while (x->kind == E_ASSIGN && x->op != OP_STATADD && x->a->kind == E_SYM && x->a->local &&
          !x->a->local->is_read && !divides(x, x->b)) {
     if (o->round == 1 && from_user(&x->loc) && !((struct lsym *)x->a->local)->from_entry)
-      diag_at(o->e->diag, DIAG_WARNING, &x->loc, "operator", x->op == OP_NONE ? "=" : "op=",
-              "Eliding assignment to '%s'", x->a->name);
+      diag_at(o->e->diag, DIAG_WARNING, &x->loc, "operator",
+              x->op == OP_NONE ? "=" : "op=", "Eliding assignment to '%s'", x->a->name);
     *px = x = x->b;
     o->changed = true;
   }
   return true;
 }
 
-/* ---- statements --------------------------------------------------------------------------------------- */
+/* ---- statements
+ * --------------------------------------------------------------------------------------- */
 
 static bool empty(const struct stmt *s)
 {
@@ -435,7 +495,8 @@ static void opt_stmt(struct opt *o, struct stmt **ps)
   }
 }
 
-/* ---- functions reached ----------------------------------------------------------------------------------- */
+/* ---- functions reached
+ * ----------------------------------------------------------------------------------- */
 
 static bool reach_visit(struct expr **px, void *arg);
 
@@ -467,7 +528,8 @@ void drop_unreached_functions(struct elab *e)
   }
 }
 
-/* ---- never assigned ------------------------------------------------------------------------------------- */
+/* ---- never assigned
+ * ------------------------------------------------------------------------------------- */
 
 /* What is named like v[i], itself aside; NULL: nothing. */
 static const char *others_like(struct elab *e, const char **v, u32 n, u32 i)
@@ -525,7 +587,8 @@ static void warn_never_assigned(struct elab *e)
   }
 }
 
-/* ---- the pass -------------------------------------------------------------------------------------------- */
+/* ---- the pass
+ * -------------------------------------------------------------------------------------------- */
 
 static void drop_unread_locals(struct probe_inst *pi)
 {

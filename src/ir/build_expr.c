@@ -438,8 +438,7 @@ static struct ir_val call(struct build *b, const struct expr *x, u32 dst)
 
 static const char *builtin_error(enum ir_fn_id id)
 {
-  return id == FN_MATCHED ? "no such subexpression in the last match"
-                          : READ_FAULT;
+  return id == FN_MATCHED ? "no such subexpression in the last match" : READ_FAULT;
 }
 
 static struct ir_flags *flags_of(struct build *b, const struct ir_flags *f)

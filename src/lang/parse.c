@@ -288,7 +288,8 @@ static void points(struct parser *p, point_list *out)
 /* ---- declarations
  * -------------------------------------------------------------------------------- */
 
-/* probe := ["private"] "probe" points ( block | "=" points block ["," block] | "+=" points block ) */
+/* probe := ["private"] "probe" points ( block | "=" points block ["," block] | "+=" points block )
+ */
 static void probe_decl(struct parser *p, bool private_)
 {
   struct probe_decl *d = NEW(p->a, struct probe_decl);

@@ -61,10 +61,8 @@ static int never_expand(struct elab *e, struct probe_point *pt, struct probe_ins
 
 #define FAMILY(f, ...)                                                                             \
   static const char *const f##_forms[] = {__VA_ARGS__, NULL};                                      \
-  const struct probe_family f##_family = {.name = #f,                                              \
-                                          .heads = f##_heads,                                      \
-                                          .forms = f##_forms,                                      \
-                                          .expand = f##_expand}
+  const struct probe_family f##_family = {                                                         \
+      .name = #f, .heads = f##_heads, .forms = f##_forms, .expand = f##_expand}
 FAMILY(begin, "begin", "begin(number)");
 FAMILY(end, "end", "end(number)");
 FAMILY(error, "error", "error(number)");

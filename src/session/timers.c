@@ -76,8 +76,8 @@ static u64 interval(struct timers *t, const struct timer *tm)
 
 void timers_add(struct timers *t, u64 now, u64 period_ns, u64 random_ns, struct ir_probe *p)
 {
-  struct timer tm = {.seq = t->n, .period_ns = MAX(period_ns, 1), .random_ns = random_ns,
-                     .probe = p};
+  struct timer tm = {
+      .seq = t->n, .period_ns = MAX(period_ns, 1), .random_ns = random_ns, .probe = p};
   tm.deadline = now + interval(t, &tm);
   if (tm.deadline < now) /* a period that outlives the clock */
     tm.deadline = UINT64_MAX;

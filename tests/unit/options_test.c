@@ -10,8 +10,8 @@ static struct arena *a;
 static struct options o;
 static char err[4096];
 
-/* Parses a command line given as words separated by '|'; returns options_parse()'s result and leaves
- * what it wrote to stderr in err.  */
+/* Parses a command line given as words separated by '|'; returns options_parse()'s result and
+ * leaves what it wrote to stderr in err.  */
 static int parse(const char *line)
 {
   char *argv[32] = {"stap"}, *words = arena_strdup(a, line);
@@ -31,7 +31,7 @@ static int parse(const char *line)
 }
 
 static int failures;
-#define CHECK(cond)                                                                               \
+#define CHECK(cond)                                                                                \
   do {                                                                                             \
     if (!(cond)) {                                                                                 \
       fprintf(stderr, "%s:%d: not so: %s; stderr: %s\n", __FILE__, __LINE__, #cond, err);          \

@@ -16,9 +16,16 @@ int main(int argc, char **argv)
     struct src_file src = {.name = argv[i]};
     src.text = file_read(a, argv[i], &src.len);
     const char *args[] = {"1", "2", "3"};
-    struct parse_env env = {.a = a, .diag = &d, .kernel_vr = "6.1.0-1-amd64", .arch = "x86_64",
-                            .runtime = "bpf", .compat = "5.2", .guru_mode = true, .macros = &macros,
-                            .args = args, .nargs = 3};
+    struct parse_env env = {.a = a,
+                            .diag = &d,
+                            .kernel_vr = "6.1.0-1-amd64",
+                            .arch = "x86_64",
+                            .runtime = "bpf",
+                            .compat = "5.2",
+                            .guru_mode = true,
+                            .macros = &macros,
+                            .args = args,
+                            .nargs = 3};
     struct ast_file *f = src.text ? parse_file(&env, &src) : NULL;
     struct strbuf b = {0};
     if (f) {

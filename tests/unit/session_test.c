@@ -17,10 +17,10 @@
 #include "runtime/format.h"
 #include "session/exec.h"
 
-#define CHECK(cond)                                                                               \
+#define CHECK(cond)                                                                                \
   do {                                                                                             \
     if (!(cond)) {                                                                                 \
-      fprintf(stderr, "%s:%d: %s: not so: %s\nstderr was: %s\nfile: %s\n", __FILE__, __LINE__, \
+      fprintf(stderr, "%s:%d: %s: not so: %s\nstderr was: %s\nfile: %s\n", __FILE__, __LINE__,     \
               __func__, #cond, t.err, t.text);                                                     \
       exit(1);                                                                                     \
     }                                                                                              \
@@ -125,7 +125,8 @@ static int fake_read_global(struct executor *x, const struct ir_global *g, void 
                                           const struct rt_stat *))
 {
   (void)x;
-  struct ir_val keys[2] = {{.kind = V_STR, .str = "a\"\n\001", .len = 4}, {.kind = V_INT, .num = -7}};
+  struct ir_val keys[2] = {{.kind = V_STR, .str = "a\"\n\001", .len = 4},
+                           {.kind = V_INT, .num = -7}};
   struct ir_val num = {.kind = V_INT, .num = 5}, str = {.kind = V_STR, .str = "foo", .len = 3};
   struct rt_stat st = {.count = 2, .sum = -5, .min = -4, .max = -1}, none = {0};
   if (g->type == TY_STATS) {
@@ -147,8 +148,11 @@ static void begin_test(void)
   t.m = NEW(t.a, struct ir_module);
   t.m->a = t.a;
   t.x = NEW(t.a, struct executor);
-  *t.x = (struct executor){.name = "fake", .load = fake_load, .attach = fake_attach,
-                           .detach = fake_detach, .run = fake_run,
+  *t.x = (struct executor){.name = "fake",
+                           .load = fake_load,
+                           .attach = fake_attach,
+                           .detach = fake_detach,
+                           .run = fake_run,
                            .read_global = fake_read_global};
   snprintf(t.out, sizeof(t.out), "%s/out", dir);
   t.o = (struct run_options){.maxskipped = 100, .output = t.out};
@@ -249,10 +253,13 @@ static void add_errors(void)
   static struct src_file f = {.name = "x.stp"};
   vec_push(t.a, &t.m->errors, (struct ir_error){0});
   vec_push(t.a, &t.m->errors,
-           (struct ir_error){.text = "read fault [addr=0x%x]", .what = "operator", .token = "->",
+           (struct ir_error){.text = "read fault [addr=0x%x]",
+                             .what = "operator",
+                             .token = "->",
                              .loc = {.file = &f, .line = 3, .col = 7}});
-  vec_push(t.a, &t.m->errors,
-           (struct ir_error){.text = "", .token = "error", .loc = {.file = &f, .line = 4, .col = 1}});
+  vec_push(
+      t.a, &t.m->errors,
+      (struct ir_error){.text = "", .token = "error", .loc = {.file = &f, .line = 4, .col = 1}});
 }
 
 static void test_errors(u32 maxerrors, bool suppress, const char *err, const char *text, int status)
@@ -280,7 +287,8 @@ static u64 now_ns(void)
   return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec;
 }
 
-/* Runs two timers for 205 ms; true when they ran as often as they should. They run less often on a busy machine. */
+/* Runs two timers for 205 ms; true when they ran as often as they should. They run less often on a
+ * busy machine. */
 static bool timers_on_time(void)
 {
   begin_test();

@@ -369,6 +369,8 @@ static bool dead_assign_visit(struct expr **px, void *arg)
               x->op == OP_NONE ? "=" : "op=", "Eliding assignment to '%s'", x->a->name);
     *px = x = x->b;
     o->changed = true;
+    if (!fits(o->e, x)) /* as the variable had it */
+      x->str = arena_strndup(o->e->a, x->str, o->e->maxstringlen - 1);
   }
   return true;
 }

@@ -566,15 +566,15 @@ static u32 ins_depth(struct graph *gr, const struct ir_ins *i)
   case IR_GSET:
   case IR_GRMW:
   case IR_MGET:
-  case IR_MRMW:
   case IR_BUDGET:
-  case IR_UNLOCK:
   case IR_ITER_NEXT:
   case IR_ITER_KEY:
   case IR_ITER_VALUE:
   case IR_ITER_END:
     return 0;
-  case IR_LOCK:
+  case IR_MRMW: /* which may make room */
+    return i->global->wrap;
+  case IR_UNLOCK:
   case IR_MDEL_SLICE:
   case IR_MIN_SLICE:
   case IR_MCLEAR:

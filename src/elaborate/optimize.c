@@ -307,6 +307,8 @@ static bool stmt_effects(struct stmt *s)
       return true;
   if (s->kind == S_DELETE || s->kind == S_EMBEDDED)
     return true;
+  if (s->kind == S_NEXT) /* of a function: there may be no other to go on with */
+    return true;
   if (s->kind == S_FOREACH)
     for (u32 i = 0; i < s->foreach->keys.n; i++)
       if (s->foreach->keys.v[i]->global)

@@ -19,7 +19,7 @@ sed -i '1i #include <sys/resource.h>\n#include <sys/stat.h>' "$TMPDIR/calls.c"
 cc -O1 -w -o "$TMPDIR/calls" "$TMPDIR/calls.c" || exit 1
 calls='{getppid,getuid,geteuid,getgid,getegid,getpgid,getsid,getpriority,umask,dup}'
 script='
-  global args, number[40], order%[3], few[2], count, twice, errors, text[40], stats, off
+  global args, number[40], order%[3], few[2], count, twice, errors, text[40], stats, off, deep%[3]
   probe syscall.'$calls' {
     if (pid() != target()) next
     args[name] = argstr
@@ -38,6 +38,11 @@ script='
     text[name, ""] .= sprintf("=%d", retval < 0)
   }
   probe syscall.{getuid,getsid,dup} { if (pid() == target()) number["of three", 0] += 10 / (2 - number["of three", 0] / 20) }
+  probe syscall.{getuid,geteuid,getgid,getegid,umask} {
+    if (pid() == target())
+      for (i = 0; i < 2; i++) for (j = 0; j < 2; j++) for (k = 0; k < 2; k++) for (l = 0; l < 2; l++) for (m = 0; m < 2; m++)
+        for (o = 0; o < 2; o++) deep[name, (i + j + k) % 2]++
+  }
   probe syscall.{getppid,umask} if (off) { number["off", 0] = 1 }
   probe end {
     foreach ([n+, k] in number) if (k != 2) printf("%s %d: %d\n", n, k, number[n, k])
@@ -45,11 +50,12 @@ script='
     foreach ([n, a+] in text) if (a != "") printf("%s\n", text[n, a])
     foreach (n in order) printf("last: %s %d\n", n, order[n])
     foreach (n+ in few) printf("few: %s %d\n", n, few[n])
+    foreach ([n, k] in deep) printf("deep: %s %d %d\n", n, k, deep[n, k])
     foreach (e in errors) printf("%s: %d\n", e, errors[e])
     printf("%d calls, %d\n", count, twice)
   }'
 for options in "" -t; do
-  $STAP $options -w -D MAXERRORS=100 -c "$TMPDIR/calls" -e "$script" >"$TMPDIR/all" 2>"$TMPDIR/err$options"
+  $STAP $options -w -D MAXERRORS=100 -D MAXACTION=10000 -c "$TMPDIR/calls" -e "$script" >"$TMPDIR/all" 2>"$TMPDIR/err$options"
   sed '/^----- probe hit report/,$d' "$TMPDIR/all" >"$TMPDIR/out$options"
 done
 cat "$TMPDIR/out" "$TMPDIR/err"
@@ -63,6 +69,7 @@ getegid() getegid()=0 3
 getpriority(PRIO_PROCESS, 1)
 last: dup 29
 few: getuid 22
+deep: umask 1 32
 Array overflow: 24
 30 calls, 60
 END

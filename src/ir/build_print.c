@@ -51,13 +51,15 @@ static void check_memory(struct pieces *p, const struct fmt_piece *f, const stru
   ins->err = irb_error_new(p->b, READ_FAULT, x);
 }
 
-/* One conversion and its argument, which is v. */
-static void add_conv(struct pieces *p, const struct fmt_piece *f, const struct ir_val *v)
+/* One conversion and its argument, which is v, of x.  A literal is printed whole, however long;
+ * other strings are not longer than a variable could hold.  */
+static void add_conv(struct pieces *p, const struct fmt_piece *f, const struct ir_val *v,
+                     const struct expr *x)
 {
   char digits[24];
   if (f->conv == CONV_S && f->flags & FMT_ALT) {
     add_escaped(p, *f, v);
-  } else if (is_plain(f) && f->conv == CONV_S && v->kind == V_STR) {
+  } else if (is_plain(f) && f->conv == CONV_S && v->kind == V_STR && x->kind == E_STR) {
     add_text(p, v->str, v->len);
   } else if (is_plain(f) && f->conv == CONV_D && v->kind == V_INT) {
     int n = snprintf(digits, sizeof(digits), "%lld", (long long)v->num);
@@ -84,7 +86,8 @@ static void add_formatted(struct pieces *p, const struct expr *x, const struct i
       add_arg(p, v++, IR_INT);
     if (f->conv == CONV_M || f->conv == CONV_MM)
       check_memory(p, f, v, v - 1, x->args.v[v - vals]);
-    add_conv(p, f, v++);
+    add_conv(p, f, v, x->args.v[v - vals]);
+    v++;
   }
 }
 
@@ -96,7 +99,7 @@ static void add_plain(struct pieces *p, const struct expr *x, const struct ir_va
                                                                     : CONV_D};
     if (i && x->print->delim)
       add_text(p, x->print->delim, (u32)strlen(x->print->delim));
-    add_conv(p, &f, &v[i]);
+    add_conv(p, &f, &v[i], x->args.v[i]);
   }
   if (x->print->newline)
     add_text(p, "\n", 1);
@@ -118,10 +121,8 @@ static struct ir_val finish(struct pieces *p, u32 dst)
 {
   struct build *b = p->b;
   u32 n = p->out->fmt.n;
-  if (p->out->to_string && !p->args.n) { /* in a register: what is too long for one is cut */
-    struct ir_val text = irb_val_str(n ? p->out->fmt.v[0].text : "");
-    return irb_result(b, EMIT(b, IR_MOV, text), IR_STR, dst);
-  }
+  if (p->out->to_string && !p->args.n)
+    return irb_val_str(n ? p->out->fmt.v[0].text : "");
   if (!n)
     return val_int(0);
   struct ir_ins *ins = irb_emit(b, p->out->to_string ? IR_SPRINT : IR_PRINT, p->args.v, p->args.n);

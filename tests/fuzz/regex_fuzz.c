@@ -5,9 +5,9 @@
 #include "regex/regex.h"
 #include "runtime/rt.h"
 
-enum { M = RT_MIN_STRING, FRAME = RT_OFF_VARS(M) + M + RT_SLACK(M), TABLE = 8, RODATA = 1 << 20 };
+enum { M = RT_MIN_BUFFER, FRAME = RT_OFF_VARS(M) + M + RT_SLACK(M), TABLE = 8, RODATA = 1 << 20 };
 
-extern u32 rt_M, rt_F, rt_R;
+extern u32 rt_L, rt_M, rt_F, rt_R;
 extern const u8 *rt_rodata;
 static _Alignas(8) u8 frame[ROUND_UP(FRAME, 8)];
 
@@ -15,7 +15,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
   (void)argc;
   (void)argv;
-  rt_M = M;
+  rt_L = rt_M = M;
   rt_F = sizeof(frame);
   rt_R = RODATA;
   return 0;

@@ -19,7 +19,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
   if (!messages)
     return 1;
   setenv("SYSTEMTAP_TAPSET", "tapset", 0);
-  options = (struct options){.compatible = STAP_VERSION, .privilege = "stapdev", .guru = true};
+  options = (struct options){.compatible = STAP_VERSION, .privilege = "stapdev", .guru = true, .limits.maxstringlen = 128};
   return 0;
 }
 
@@ -75,7 +75,8 @@ static void translate(struct compile *c)
   c->module = ir_build(c->a, c->program, &c->diag);
   if (!c->module || c->diag.nerrors)
     return;
-  c->module->maxstringlen = 128;
+  c->module->maxstringlen = (u32)options.limits.maxstringlen;
+  ir_cut_literals(c->module);
   c->module->maxmapentries = 2048;
   check_ir(c, "build");
   for (u32 i = 0; i < ARRAY_SIZE(passes); i++) {

@@ -12,7 +12,7 @@ near() { # name count expected
     failed=1
   fi
 }
-cpus=$(nproc)
+cpus=$(nproc) hz=$($STAP -e 'probe begin { println(HZ()) exit() }')
 while read -r name count; do
   case $name in
   s) near timer.s "$count" 2 ;;
@@ -20,7 +20,7 @@ while read -r name count; do
   us) near timer.us "$count" 400 ;;
   ns) near timer.ns "$count" 200 ;;
   hz) near timer.hz "$count" 200 ;;
-  jiffies) near timer.jiffies "$count" 20 ;;
+  jiffies) near timer.jiffies "$count" $((hz / 5)) ;;
   random) near timer.randomize "$count" 40 ;;
   profile) [ "$count" -ge $((cpus * 2 * 20)) ] && [ "$count" -le $((cpus * 2 * 1300)) ] || { echo "timer.profile: $count"; failed=1; } ;;
   perf) near perf.hz "$count" $((cpus * 2 * 50)) ;;

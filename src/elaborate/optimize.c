@@ -91,29 +91,9 @@ static bool fold_num(enum op op, s64 a, s64 b, s64 *r)
 
 static bool fold_str(enum op op, const struct expr *a, const struct expr *b, s64 *r)
 {
-  int c = strcmp(a->str, b->str);
-  switch (op) {
-  case OP_EQ:
-    *r = c == 0;
-    return true;
-  case OP_NE:
-    *r = c != 0;
-    return true;
-  case OP_LT:
-    *r = c < 0;
-    return true;
-  case OP_LE:
-    *r = c <= 0;
-    return true;
-  case OP_GT:
-    *r = c > 0;
-    return true;
-  case OP_GE:
-    *r = c >= 0;
-    return true;
-  default:
-    return false;
-  }
+  bool compares =
+      op == OP_EQ || op == OP_NE || op == OP_LT || op == OP_LE || op == OP_GT || op == OP_GE;
+  return compares && fold_num(op, strcmp(a->str, b->str), 0, r);
 }
 
 static void become_num(struct expr *x, s64 v)

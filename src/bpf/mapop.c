@@ -214,6 +214,9 @@ static void insert_once(struct gen *g, const struct bpf_gmap *gm, const struct k
   emit_map(g, R1, gm->map);
   emit_movi(g, R4, BPF_NOEXIST);
   emit_helper(g, BPF_FUNC_map_update_elem);
+  /* Linux 6.1 calls a function that yields an int, and leaves R0's upper half as it may be. */
+  emit_alui(g, BPF_LSH, R0, 32);
+  emit_alui(g, BPF_ARSH, R0, 32);
 }
 
 void for_each(struct gen *g, u32 map, u32 sub)

@@ -392,7 +392,7 @@ static void put_value(struct gen *g, const struct ir_global *v, u8 ptr, s32 off,
   emit_helper(g, BPF_FUNC_probe_read_kernel_str);
 }
 
-/* Stores the value under the key.  R0 = 0, or the failure at `failed`. */
+/* Stores the value under the key; goes to `failed` when there is no room. */
 static void assign(struct gen *g, const struct ir_global *v, const struct key *k,
                    const struct ir_val *val, u32 failed)
 {
